@@ -50,6 +50,7 @@ _last_owner: uuid.UUID | None = None
 
 async def check_all() -> None:
     """Check every file that waits for it: those of different people in turn, the oldest first."""
+    await sync_to_async(_clean_up_interrupted)()
     has_failed = True
     while has_failed:
         has_failed = False
@@ -75,8 +76,8 @@ def _claim() -> StoredFile | None:
             _last_owner = row.owner_id
             return row
         logger.error("the check of file %s failed too often; refusing it", row.id)
-        _finish(row, **_refused("file_damaged"))
-        objects.erase(row.id)
+        if made := _finish(row, **_refused("file_damaged")):
+            _clean_up(row, made["state"])
     return None
 
 
@@ -87,7 +88,7 @@ async def _check(row: StoredFile) -> bool:
     try:
         made = await sync_to_async(_finish)(row, **await reading)
         if made is not None:
-            await asyncio.to_thread(_clean_up, row, made)
+            await asyncio.to_thread(_clean_up, row, made["state"])
         return True
     except asyncio.CancelledError:
         kill_children()  # Otherwise this process could not end before the child.
@@ -180,16 +181,29 @@ def _finish(row: StoredFile, **changes: Any) -> dict[str, Any] | None:
         if more > 0 and not uploads.has_room(owner, more):
             changes = _refused("storage_full")
         ours = StoredFile.objects.filter(id=row.id, attempts=row.attempts, state=State.CHECKING)
-        is_ours = ours.update(leased_until=None, changed_at=timezone.now(), **changes)
+        now = timezone.now()
+        # The lease ends with `_clean_up`.
+        is_ours = ours.update(leased_until=now + LEASE, changed_at=now, **changes)
         return changes if is_ours else None
 
 
-def _clean_up(row: StoredFile, changes: dict[str, Any]) -> None:
-    """Remove the objects that are no longer needed. What a crash leaves goes with the file."""
-    if changes["state"] == State.REFUSED:
+def _clean_up(row: StoredFile, state: str) -> None:
+    """Remove the objects that are no longer needed."""
+    if state == State.REFUSED:
         objects.erase(row.id)
     else:
-        objects.erase_parts(row.id, uploads.part_count(row))
+        objects.erase_parts(row.id)
+    StoredFile.objects.filter(id=row.id, state=state).update(leased_until=None)
+
+
+def _clean_up_interrupted() -> None:
+    """Clean up for workers that died, or had no storage, after they had a result."""
+    done = Q(state__in=[State.READY, State.REFUSED], leased_until__lt=timezone.now())
+    for row in StoredFile.objects.filter(done):
+        try:
+            _clean_up(row, row.state)
+        except OSError:
+            logger.exception("parts of file %s are left; trying again later", row.id)
 
 
 async def _renew_lease(row: StoredFile) -> None:

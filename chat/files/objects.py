@@ -11,14 +11,25 @@ import hashlib
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol, cast
 
 from django.core.files import File
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 
+
+class _FileStorage(Protocol):
+    """What the storages of files (config/) have beyond Django's."""
+
+    def open_range(self, name: str, first: int, size: int | None) -> IO[bytes]: ...
+
+    def folders_in(self, path: str) -> Iterator[str]: ...
+
+
+_storage = cast(_FileStorage, default_storage)
 FOLDER = "files"
 ORIGINAL = "original"
+_PART = "part-"
 CHUNK_BYTES = 256_000
 
 
@@ -49,10 +60,12 @@ def write_rendition(file_id: uuid.UUID, rendition: str, source: Path) -> None:
         default_storage.save(key_of(file_id, rendition), File(file))
 
 
-def open_rendition(file_id: uuid.UUID, rendition: str) -> IO[bytes]:
-    """Raises FileNotFoundError."""
-    file: IO[bytes] = default_storage.open(key_of(file_id, rendition))
-    return file
+def open_rendition(
+    file_id: uuid.UUID, rendition: str, first: int = 0, size: int | None = None
+) -> IO[bytes]:
+    """The bytes from `first` on. With `size`, the caller reads no more than that, and a bucket
+    sends no more. Raises FileNotFoundError."""
+    return _storage.open_range(key_of(file_id, rendition), first, size)
 
 
 def read_rendition(file_id: uuid.UUID, rendition: str) -> bytes:
@@ -71,9 +84,11 @@ def iter_chunks(file: IO[bytes]) -> Iterator[bytes]:
         yield chunk
 
 
-def erase_parts(file_id: uuid.UUID, count: int) -> None:
-    for number in range(count):
-        erase_part(file_id, number)
+def erase_parts(file_id: uuid.UUID) -> None:
+    """Remove all parts, and what a killed process has left half written."""
+    for name in _names(file_id):
+        if name.startswith(_PART) or "." in name:  # No rendition has such a name.
+            default_storage.delete(key_of(file_id, name))
 
 
 def erase_part(file_id: uuid.UUID, number: int) -> None:
@@ -82,28 +97,27 @@ def erase_part(file_id: uuid.UUID, number: int) -> None:
 
 def erase(file_id: uuid.UUID) -> None:
     """Remove every object of a file, also those that a crash has left unfinished."""
-    folder = f"{FOLDER}/{file_id}"
-    try:
-        _, names = default_storage.listdir(folder)
-    except FileNotFoundError:
-        return
-    for name in names:
-        default_storage.delete(f"{folder}/{name}")
-    default_storage.delete(folder)  # Nothing on S3, which has no folders.
+    for name in _names(file_id):
+        default_storage.delete(key_of(file_id, name))
+    default_storage.delete(f"{FOLDER}/{file_id}")  # Nothing in a bucket, which has no folders.
 
 
 def stored_ids() -> Iterator[uuid.UUID]:
     """The ids of all files that have objects."""
-    try:
-        folders, _ = default_storage.listdir(FOLDER)
-    except FileNotFoundError:
-        return
-    for folder in folders:
+    for folder in _storage.folders_in(FOLDER):
         try:
             yield uuid.UUID(folder)
         except ValueError:  # Not one of ours.
             continue
 
 
+def _names(file_id: uuid.UUID) -> list[str]:
+    """The names of all objects of a file."""
+    try:
+        return default_storage.listdir(f"{FOLDER}/{file_id}")[1]
+    except FileNotFoundError:
+        return []
+
+
 def _part(number: int) -> str:
-    return f"part-{number}"
+    return f"{_PART}{number}"

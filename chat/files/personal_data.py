@@ -1,7 +1,6 @@
 """The files in the registry of personal data. It comes before chats, which cannot be erased while
 they have files."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Any
@@ -13,6 +12,7 @@ from accounts.models import User
 from accounts.personal_data.file_names import safe_name
 from accounts.personal_data_registry import ExportFile, PersonalData
 from chat.files import objects
+from chat.files.storage_threads import in_storage_thread
 from chat.files.sweeping import erase_files_of
 from chat.models import StoredFile
 
@@ -51,14 +51,14 @@ def export_name(facts: dict[str, Any]) -> str:
 
 async def _original(row: StoredFile) -> AsyncIterator[bytes]:
     try:
-        file = await asyncio.to_thread(objects.open_rendition, row.id, objects.ORIGINAL)
+        file = await in_storage_thread(objects.open_rendition, row.id, objects.ORIGINAL)
     except FileNotFoundError:
         return
     try:
-        while chunk := await asyncio.to_thread(file.read, objects.CHUNK_BYTES):
+        while chunk := await in_storage_thread(file.read, objects.CHUNK_BYTES):
             yield chunk
     finally:
-        await asyncio.to_thread(file.close)
+        await in_storage_thread(file.close)
 
 
 personal_data = PersonalData("files", hand_over, erase, in_use, export)

@@ -1,12 +1,12 @@
 """How pictures go to a model: their tokens, and the parts of a request."""
 
-import asyncio
 import base64
 import math
 from collections.abc import Sequence
 from typing import Any
 
 from chat.files import objects
+from chat.files.storage_threads import in_storage_thread
 from chat.llm.prompt_roles import Message
 from chat.uuids import read_uuid
 
@@ -32,7 +32,7 @@ async def with_pictures(messages: Sequence[Message]) -> list[Message]:
     """The messages with their pictures as parts, which add megabytes to the request. A picture
     that is erased meanwhile is left out."""
     return [
-        await asyncio.to_thread(_with_parts, message) if "pictures" in message else message
+        await in_storage_thread(_with_parts, message) if "pictures" in message else message
         for message in messages
     ]
 

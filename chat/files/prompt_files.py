@@ -5,7 +5,6 @@ Pictures go to models that see them. What a model does not get is replaced by a 
 can say so, and is listed as withheld, so that the page can. The newest files have the first claim.
 """
 
-import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +13,7 @@ from typing import Any, Literal
 from chat.files import objects
 from chat.files.document_text import pages_of
 from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens
+from chat.files.storage_threads import in_storage_thread
 from chat.llm.endpoints import Model
 from chat.llm.prompt import PromptMessage, answer_reserve
 from chat.llm.tokens import MAX_CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, estimate_tokens
@@ -62,7 +62,7 @@ async def with_files(
     if not any(message.files for message in messages):
         return list(messages), []
     always = [*others, messages[-1]]
-    return await asyncio.to_thread(_with_files, messages, model, always, partial)
+    return await in_storage_thread(_with_files, messages, model, always, partial)
 
 
 def _with_files(

@@ -1,6 +1,6 @@
 """Serves the bytes of files, to their owner only, and so that no browser executes them."""
 
-import asyncio
+import logging
 import re
 import uuid
 from http import HTTPStatus
@@ -20,7 +20,10 @@ from django.views.decorators.http import require_safe
 from accounts.models import User
 from accounts.personal_data.file_names import safe_name
 from chat.files import objects
+from chat.files.storage_threads import in_storage_thread
 from chat.models import StoredFile
+
+logger = logging.getLogger(__name__)
 
 # Read and sent at a time. A slow reader has at most a few of them waiting.
 CHUNK_BYTES = 64_000
@@ -42,9 +45,12 @@ async def rendition(request: HttpRequest, file_id: uuid.UUID, name: str) -> Http
     if row is None:
         raise Http404
     try:
-        size = await asyncio.to_thread(objects.size_of, file_id, name)
+        size = await in_storage_thread(objects.size_of, file_id, name)
     except FileNotFoundError as error:
         raise Http404 from error
+    except OSError:
+        logger.exception("file %s cannot be read", file_id)
+        return HttpResponse(status=HTTPStatus.SERVICE_UNAVAILABLE)
     first, last = _range(request.headers.get("Range", ""), size)
     if first > last or request.method == "HEAD":
         response: HttpResponseBase = HttpResponse(b"", status=200 if first <= last else 416)
@@ -101,7 +107,7 @@ class _Chunks:
     reads. Django closes it with the response."""
 
     def __init__(self, file_id: uuid.UUID, name: str, first: int, size: int) -> None:
-        self._source = file_id, name, first
+        self._source = file_id, name, first, size
         self._rest = size
         self._file: IO[bytes] | None = None
 
@@ -109,7 +115,7 @@ class _Chunks:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = await asyncio.to_thread(self._read)
+        chunk = await in_storage_thread(self._read)
         if not chunk:
             raise StopAsyncIteration
         return chunk
@@ -120,9 +126,7 @@ class _Chunks:
 
     def _read(self) -> bytes:
         if self._file is None:
-            file_id, name, first = self._source
-            self._file = objects.open_rendition(file_id, name)
-            self._file.seek(first)
+            self._file = objects.open_rendition(*self._source)
         chunk = self._file.read(min(CHUNK_BYTES, self._rest))
         self._rest -= len(chunk)
         return chunk

@@ -22,6 +22,7 @@ from accounts.people import person_json, require_user
 from chat.errors import BadRequest
 from chat.files import uploads
 from chat.files.errors import StorageUnavailable
+from chat.files.storage_threads import in_storage_thread
 from chat.files.uploads import Upload
 from chat.models import StoredFile
 from chat.uuids import read_uuid
@@ -103,7 +104,7 @@ async def part(request: HttpRequest, file_id: uuid.UUID, number: int) -> HttpRes
         async with _place_for_part():
             # One byte more than it may have, which `write_part` notices.
             data = await asyncio.to_thread(request.read, size + 1)
-            await asyncio.to_thread(_in_storage, uploads.write_part, row, number, data)
+            await in_storage_thread(_in_storage, uploads.write_part, row, number, data)
         row = await sync_to_async(uploads.note_part)(row, number)
     return JsonResponse(uploads.file_state(row))
 

@@ -141,15 +141,25 @@ def _database() -> list[Finding]:
 def _storage() -> list[Finding]:
     """Whether files can be written, and whether those of people are there."""
     if problem := storage_problem():
-        return [Finding("files", "problem", problem, "Check the disk, and who owns the folder.")]
+        hint = "Check the disk, and who owns the folder."
+        if _has_bucket():
+            hint = "Check HOLDFAST_STORAGE_URL, its keys, and what they may do in the bucket."
+        return [Finding("files", "problem", problem, hint)]
     try:
         number, missing = count_files()
     except DatabaseProblem:
         return []  # `_database` reports it.
+    except OSError as error:
+        return [Finding("files", "problem", f"files cannot be counted: {error}")]
+    where = "bucket" if _has_bucket() else "folder “files” of the data folder"
     if missing:
         text = f"{len(missing)} of {number} files of people are missing: {', '.join(missing[:5])}"
-        return [Finding("files", "problem", text, "Restore the folder “files” of the data folder.")]
-    return [Finding("files", "ok", f"{number} files of people")]
+        return [Finding("files", "problem", text, f"Restore the {where}.")]
+    return [Finding("files", "ok", f"{number} files of people, in the {where}")]
+
+
+def _has_bucket() -> bool:
+    return "bucket_name" in settings.STORAGES["default"].get("OPTIONS", {})
 
 
 def _keys() -> list[Finding]:

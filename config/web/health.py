@@ -13,6 +13,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 
 from chat.files.probe import recent_storage_problem
+from chat.files.storage_threads import in_storage_thread
 from chat.sending.outbox import ANSWERS_QUEUE
 from streams.errors import StreamsError
 from streams.log import get_log
@@ -69,7 +70,7 @@ async def _storage() -> str:
     """Without storage people cannot attach files; everything else works."""
     try:
         async with asyncio.timeout(PROBE_TIMEOUT_S):
-            return await asyncio.to_thread(recent_storage_problem)
+            return await in_storage_thread(recent_storage_problem)
     except TimeoutError:
         return f"no answer within {PROBE_TIMEOUT_S:.0f} s"
 

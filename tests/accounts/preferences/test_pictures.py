@@ -22,6 +22,7 @@ from accounts.preferences.pictures import read_picture
 from accounts.preferences.store import change_picture
 from accounts.preferences.uploads import MAX_UPLOAD_BYTES
 from tests.accounts.preferences import images
+from tests.buckets.storages import stored_names
 from tests.examples import examples
 
 API = "/api/settings/picture"
@@ -190,6 +191,19 @@ def test_a_new_one_replaces_the_old_one_and_its_files(signed_in, redis_url):
     assert answer.json()["settings"]["picture"] is None and stored() == []
     assert signed_in.delete(API).status_code == HTTPStatus.OK  # Repeating it changes nothing.
     assert signed_in.get(second["64"]).status_code == HTTPStatus.NOT_FOUND
+
+
+@pytest.mark.django_db(transaction=True)
+def test_it_may_be_in_a_bucket(signed_in, alice, redis_url, bucket):
+    first = send(signed_in, images.plain()).json()["settings"]["picture"]
+    second = send(signed_in, images.plain(colour=(0, 200, 0))).json()["settings"]["picture"]
+    assert len(stored_names("pictures")) == 2
+    seen = signed_in.get(second["64"])
+    assert Image.open(io.BytesIO(seen.content)).size == (64, 64)
+    assert signed_in.get(first["64"]).status_code == HTTPStatus.NOT_FOUND
+    [pictures] = [data for data in personal_data_registry.registered() if data.name == "pictures"]
+    async_to_sync(pictures.erase)(alice)
+    assert stored_names() == []
 
 
 @pytest.mark.django_db(transaction=True)

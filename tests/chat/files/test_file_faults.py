@@ -21,6 +21,7 @@ from chat.sending import sends
 from chat.sending.outbox import deliver
 from chat.sending.send import Send
 from streams.log import get_log
+from tests.buckets.storages import both_storages, stored_names, stored_renditions
 from tests.chat.files.file_requests import TEXT, complete, picture, send_parts, state_of, upload
 from tests.chat.workers import working
 
@@ -48,7 +49,8 @@ async def checked_file(person):
     return file_id
 
 
-async def test_renditions_do_not_exceed_the_quota(no_worker, alice, settings, own_storage):
+@both_storages
+async def test_renditions_do_not_exceed_the_quota(no_worker, alice, settings):
     data = picture(900, 900)
     file_id = await send_parts(alice, data)
     settings.QUOTA_FILE_BYTES_GUEST = len(data) + 10
@@ -57,17 +59,18 @@ async def test_renditions_do_not_exceed_the_quota(no_worker, alice, settings, ow
     state = await state_of(alice, file_id)
     assert (state["state"], state["error"]["code"]) == ("refused", "storage_full")
     assert await sync_to_async(uploads.stored_bytes_of)(await alice.row()) == 0
-    assert not [path for path in own_storage.rglob("*") if path.is_file()]
+    assert stored_names() == []
 
 
-async def test_a_late_part_of_a_checked_file_is_not_kept(no_worker, alice, own_storage):
+@both_storages
+async def test_a_late_part_of_a_checked_file_is_not_kept(no_worker, alice):
     file_id = await send_parts(alice, TEXT)
     row = await StoredFile.objects.select_related("owner").aget(id=file_id)
     await complete(alice, file_id)
     await checking.check_all()
     await sync_to_async(uploads.write_part)(row, 0, TEXT)
     await sync_to_async(uploads.note_part)(row, 0)
-    assert not list(own_storage.rglob("part-*"))
+    assert stored_renditions(file_id) == ["original", "text"]
 
 
 async def test_a_file_deleted_before_its_message_is_in_the_log_is_shown_as_deleted(

@@ -14,13 +14,18 @@ from chat.files import checking, objects, sweeping, uploads
 from chat.models import Chat, Reply, StoredFile
 from chat.personal_data import erase as chat_erasing
 from tests.accounts.mailbox_fixtures import mailbox, smtp
+from tests.buckets.storages import both_storages, files_with_objects, stored_names
 from tests.chat.files.file_requests import TEXT, picture, send_parts, upload
 from tests.chat.personal_data.account_forms import account, prove, sign_in, sign_up
 from tests.chat.personal_data.archives import fetched, only, prepared
 
 __all__ = ["mailbox", "smtp"]
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.both_databases,
+    both_storages,
+]
 
 
 @pytest.fixture
@@ -30,12 +35,6 @@ async def guest(worker, alice):
     _, reply = await alice.send("[[tokens=3]] Hello", files=[alice.file])
     await alice.settled(reply)
     return alice
-
-
-def objects_in(root):
-    """All files of the storage, without those of exports."""
-    found = [path for path in root.rglob("*") if path.is_file()]
-    return [path for path in found if "exports" not in path.parts]
 
 
 async def get(person, file_id):
@@ -76,7 +75,7 @@ async def test_the_archive_has_the_originals_and_links_to_them(guest, mailbox):
     assert f"- File: [Seven \\*trees\\*.txt](../files/{linked})" in markdown
 
 
-async def test_a_chat_that_is_erased_takes_its_files_along(guest, own_storage):
+async def test_a_chat_that_is_erased_takes_its_files_along(guest):
     other = await upload(guest, picture(), "other.png")
     await guest.send("[[tokens=1]] Hello", chat=str(uuid.uuid4()), files=[other])
     await guest.client.delete(f"/api/chats/{guest.chat}")
@@ -87,27 +86,27 @@ async def test_a_chat_that_is_erased_takes_its_files_along(guest, own_storage):
     await chat_erasing.erase_deleted_chats()
     await until(lambda: StoredFile.objects.count() == 1)
     assert await get(guest, guest.file) is None
-    assert {path.parent.name for path in objects_in(own_storage)} == {other}
+    assert files_with_objects() == {other}
 
 
-async def test_nothing_is_left_of_somebody_who_leaves(guest, own_storage, monkeypatch):
+async def test_nothing_is_left_of_somebody_who_leaves(guest, monkeypatch):
     monkeypatch.setattr(erasing, "LATE_S", 0)
     await send_parts(guest, TEXT)
     checked = await upload(guest, picture())
-    assert objects_in(own_storage) and checked
+    assert checked in files_with_objects()
     await User.objects.filter(id=guest.user["id"]).aupdate(deletion_due_at=timezone.now())
     async with asyncio.timeout(30):
         while await User.objects.filter(id=guest.user["id"]).aexists():
             await erasing.carry_on_all()
             await asyncio.sleep(0.1)
-    assert objects_in(own_storage) == []
+    assert stored_names() == []
     assert not await StoredFile.objects.aexists()
 
 
 # Sweeping
 
 
-async def test_what_was_never_sent_is_swept_after_a_day(no_worker, alice, own_storage):
+async def test_what_was_never_sent_is_swept_after_a_day(no_worker, alice):
     kept = await send_parts(alice, TEXT)
     old = await send_parts(alice, TEXT)
     days_ago = timezone.now() - timedelta(days=2)
@@ -115,20 +114,20 @@ async def test_what_was_never_sent_is_swept_after_a_day(no_worker, alice, own_st
     await sync_to_async(sweeping.mark_unattached)()
     await sweeping.erase_marked()
     assert [str(row.id) async for row in StoredFile.objects.all()] == [kept]
-    assert {path.parent.name for path in objects_in(own_storage)} == {kept}
+    assert files_with_objects() == {kept}
 
 
-async def test_objects_without_a_row_are_removed(no_worker, alice, own_storage):
+async def test_objects_without_a_row_are_removed(no_worker, alice):
     kept = await send_parts(alice, TEXT)
     stray = uuid.uuid4()
     await sync_to_async(objects.write_part)(stray, 0, TEXT)
     await sync_to_async(sweeping.remove_strays)()
-    assert {path.parent.name for path in objects_in(own_storage)} == {kept}
+    assert files_with_objects() == {kept}
 
 
 @pytest.mark.parametrize("is_erased_first", [False, True])
 async def test_a_crash_while_erasing_leaves_a_row_and_the_next_run_ends_it(
-    no_worker, alice, own_storage, monkeypatch, is_erased_first
+    no_worker, alice, monkeypatch, is_erased_first
 ):
     class Killed(Exception):
         pass
@@ -148,12 +147,10 @@ async def test_a_crash_while_erasing_leaves_a_row_and_the_next_run_ends_it(
             await sweeping.erase_marked()
     assert await StoredFile.objects.filter(id=file_id, state="erased").aexists()
     await sweeping.erase_marked()
-    assert objects_in(own_storage) == [] and not await StoredFile.objects.aexists()
+    assert stored_names() == [] and not await StoredFile.objects.aexists()
 
 
-async def test_a_check_that_ends_after_its_file_was_discarded_leaves_nothing(
-    no_worker, alice, own_storage
-):
+async def test_a_check_that_ends_after_its_file_was_discarded_leaves_nothing(no_worker, alice):
     file_id = await send_parts(alice, TEXT)
     await alice.post(f"/api/files/{file_id}/complete")
     row = await sync_to_async(checking._claim)()

@@ -7,10 +7,12 @@ import uuid
 from urllib.parse import quote
 
 import pytest
+from django.core.files.storage import default_storage
 from PIL import Image
 
 from chat.files import prompt_files
 from chat.models import Chat, StoredFile
+from tests.buckets.storages import both_storages
 from tests.chat.files.file_requests import TEXT, code_of, picture, send_parts, upload
 from tests.chat.files.reading.pdf_files import PICTURE, pdf
 from tests.chat.page_requests import new_message, post_message
@@ -49,6 +51,7 @@ async def ask(person, text="[[tokens=2]] What is it?", **fields):
     return message, reply
 
 
+@both_storages
 async def test_a_picture_reaches_the_model_and_the_transcript(no_worker, alice, fake_model):
     async with working():
         file_id = await upload(alice, picture(400, 200), "Tree.png")
@@ -115,6 +118,7 @@ async def test_pictures_do_not_lock_a_chat_to_models_that_see(
         assert len(pictures(fake_model.requests[-1]["body"]["messages"][0])) == 1
 
 
+@both_storages
 async def test_a_document_goes_as_text_with_its_name(no_worker, alice, fake_model):
     async with working():
         file_id = await upload(alice, TEXT, "garden.txt")
@@ -245,14 +249,12 @@ async def test_a_worker_that_takes_over_sends_the_files_too(no_worker, alice, fa
     assert len(requests) == 2 and all(len(pictures(messages[0])) == 1 for messages in requests)
 
 
-async def test_a_file_that_is_erased_meanwhile_is_said_to_be_missing(
-    no_worker, alice, fake_model, own_storage
-):
+@both_storages
+async def test_a_file_that_is_erased_meanwhile_is_said_to_be_missing(no_worker, alice, fake_model):
     async with working():
         file_id = await upload(alice, picture(), "Tree.png")
         _, reply = await ask(alice, files=[file_id])
-        for path in own_storage.rglob("model"):
-            path.unlink()
+        default_storage.delete(f"files/{file_id}/model")
         _, second = await ask(alice, parent=reply)
     first = fake_model.requests[-1]["body"]["messages"][0]
     assert "“Tree.png” was attached here, but it was deleted" in first["content"]
@@ -362,6 +364,7 @@ async def test_a_file_goes_into_one_chat_of_two_that_take_it_at_once(no_worker, 
     assert str((await StoredFile.objects.aget(id=file_id)).chat_id) == accepted[0]
 
 
+@both_storages
 async def test_pages_without_text_go_as_pictures_to_models_that_see(
     no_worker, alice, fake_model, settings
 ):

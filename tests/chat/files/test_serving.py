@@ -1,17 +1,18 @@
 """The bytes of files: to their owner only, in ranges, and harmless in a browser."""
 
-import asyncio
 import io
 import uuid
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.files.storage import default_storage
 from PIL import Image
 
 from accounts.models import User
 from accounts.suspension import suspend
-from chat.models import StoredFile
-from tests.chat.files.file_requests import TEXT, picture, send_parts, upload
+from chat.files import objects
+from tests.buckets.storages import both_storages
+from tests.chat.files.file_requests import TEXT, checked, picture, send_parts, upload
 from tests.chat.workers import working
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -42,6 +43,7 @@ async def file_id(no_worker, alice):
         return await upload(alice, TEXT, "Seven trees.txt")
 
 
+@both_storages
 async def test_an_original_is_a_download_with_a_safe_name(alice, file_id):
     response = await get(alice, file_id)
     assert (response.status_code, await body_of(response)) == (200, TEXT)
@@ -53,6 +55,7 @@ async def test_an_original_is_a_download_with_a_safe_name(alice, file_id):
     assert (head.content, head["Content-Length"]) == (b"", str(len(TEXT)))
 
 
+@both_storages
 async def test_a_view_is_shown_as_a_picture(no_worker, alice):
     async with working():
         file_id = await upload(alice, picture(3200, 1600), "Wide.png")
@@ -75,6 +78,7 @@ async def test_scripts_in_files_are_never_run(no_worker, alice, data, name):
     assert await status_of(alice, file_id, "view") == 404
 
 
+@both_storages
 @pytest.mark.parametrize(
     ("asked", "first", "last"),
     [
@@ -106,6 +110,7 @@ async def test_other_ranges_are_ignored(alice, file_id, asked):
     assert (response.status_code, await body_of(response)) == (200, TEXT)
 
 
+@both_storages
 async def test_strangers_and_the_suspended_see_nothing(alice, bob, file_id):
     async with working():
         await bob.send("[[tokens=1]] Hello")
@@ -118,14 +123,35 @@ async def test_strangers_and_the_suspended_see_nothing(alice, bob, file_id):
     assert await status_of(alice, file_id) == 404
 
 
+@both_storages
 async def test_a_file_that_is_not_checked_or_is_discarded_is_not_served(no_worker, alice):
     file_id = await send_parts(alice, TEXT)
     assert await status_of(alice, file_id) == 404
     async with working():
         await alice.post(f"/api/files/{file_id}/complete")
-        async with asyncio.timeout(20):
-            while not await StoredFile.objects.filter(id=file_id, state="ready").aexists():
-                await asyncio.sleep(0.02)
+        assert (await checked(alice, file_id))["state"] == "ready"
         assert await status_of(alice, file_id) == 200
         await alice.client.delete(f"/api/files/{file_id}")
         assert await status_of(alice, file_id) == 404
+
+
+@both_storages
+async def test_a_range_of_a_large_file_is_read_alone(alice, file_id, monkeypatch):
+    asked = []
+    open_rendition = objects.open_rendition
+
+    def note(*args):
+        file = open_rendition(*args)
+        asked.append(args[2:])
+        return file
+
+    monkeypatch.setattr(objects, "open_rendition", note)
+    response = await get(alice, file_id, range="bytes=5-9")
+    assert (await body_of(response), asked) == (TEXT[5:10], [(5, 5)])
+
+
+async def test_a_bucket_that_fails_is_no_missing_file(alice, file_id, bucket):
+    """The page may ask again."""
+    assert await status_of(alice, file_id) == 404
+    default_storage.bucket_name = "another"
+    assert await status_of(alice, file_id) == 503

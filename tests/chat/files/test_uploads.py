@@ -12,6 +12,7 @@ from accounts.models import User
 from chat.files import checking, objects, uploads
 from chat.files.uploads import PART_BYTES
 from chat.models import StoredFile
+from tests.buckets.storages import both_storages, stored_renditions
 from tests.chat.files.file_requests import (
     TEXT,
     announce,
@@ -30,13 +31,7 @@ from tests.chat.workers import working
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def stored(file_id):
-    try:
-        return sorted(default_storage.listdir(f"files/{file_id}")[1])
-    except FileNotFoundError:
-        return []
-
-
+@both_storages
 async def test_a_visitor_uploads_a_picture_and_becomes_a_guest(no_worker, alice):
     data = picture(400, 200)
     async with working():
@@ -51,7 +46,7 @@ async def test_a_visitor_uploads_a_picture_and_becomes_a_guest(no_worker, alice)
         "height": 200,
     }
     assert file["bytes"] == len(data) and file["thumb"].startswith("data:image/webp;base64,")
-    assert stored(file_id) == ["model", "original", "view"]
+    assert stored_renditions(file_id) == ["model", "original", "view"]
     assert objects.read_rendition(uuid.UUID(file_id), "original") == data
     row = await StoredFile.objects.aget(id=file_id)
     assert row.stored_bytes >= len(data)
@@ -77,6 +72,7 @@ async def test_parts_arrive_in_any_order_and_again(no_worker, alice):
         assert (response.status_code, response.json()["state"]) == (202, "checking")
 
 
+@both_storages
 @pytest.mark.both_databases
 async def test_parts_that_arrive_at_once_are_all_noted(no_worker, alice):
     data = os.urandom(5 * PART_BYTES)
@@ -95,6 +91,7 @@ async def test_a_part_of_another_size_is_refused(no_worker, alice, size):
     assert code_of(await put_part(alice, file_id, 1, b"")) == (400, "bad_request")
 
 
+@both_storages
 async def test_bytes_that_are_not_those_announced_are_refused(no_worker, alice):
     body = announced(TEXT)
     await alice.post("/api/files", **body)
@@ -104,7 +101,7 @@ async def test_bytes_that_are_not_those_announced_are_refused(no_worker, alice):
         state = await checked(alice, body["id"])
         assert state["error"]["code"] == "file_damaged"
         async with asyncio.timeout(10):
-            while stored(body["id"]):
+            while stored_renditions(body["id"]):
                 await asyncio.sleep(0.02)
     assert (await StoredFile.objects.aget(id=body["id"])).stored_bytes == 0
 
@@ -170,6 +167,7 @@ async def test_a_quota_is_not_exceeded(no_worker, alice, settings, at_once):
     assert (await announce(alice, TEXT)).status_code == 200
 
 
+@both_storages
 async def test_a_discarded_file_is_gone(no_worker, alice):
     async with working():
         file_id = await upload(alice, TEXT)
@@ -179,7 +177,7 @@ async def test_a_discarded_file_is_gone(no_worker, alice):
         response = await alice.client.get(f"/api/files/{file_id}")
         assert code_of(response) == (404, "file_not_found")
         async with asyncio.timeout(10):
-            while stored(file_id) or await StoredFile.objects.aexists():
+            while stored_renditions(file_id) or await StoredFile.objects.aexists():
                 await asyncio.sleep(0.02)
 
 
@@ -215,6 +213,7 @@ async def test_names_are_shown_without_folders_and_tricks(no_worker, alice, give
 # The check
 
 
+@both_storages
 async def test_a_worker_that_dies_during_the_check_is_replaced(no_worker, alice, monkeypatch):
     monkeypatch.setattr(checking, "LEASE", checking.timedelta(seconds=0.2))
     file_id = await send_parts(alice, TEXT)
@@ -230,6 +229,7 @@ async def test_a_worker_that_dies_during_the_check_is_replaced(no_worker, alice,
     assert (await state_of(alice, file_id))["state"] == "ready"
 
 
+@both_storages
 async def test_a_file_that_ends_its_workers_is_refused(no_worker, alice):
     file_id = await send_parts(alice, TEXT)
     await complete(alice, file_id)
@@ -238,10 +238,11 @@ async def test_a_file_that_ends_its_workers_is_refused(no_worker, alice):
         state = await checked(alice, file_id)
         assert (state["state"], state["error"]["code"]) == ("refused", "file_damaged")
         async with asyncio.timeout(10):
-            while stored(file_id):
+            while stored_renditions(file_id):
                 await asyncio.sleep(0.02)
 
 
+@both_storages
 async def test_a_storage_that_fails_is_tried_again(no_worker, alice, monkeypatch):
     monkeypatch.setattr(checking, "FIRST_PAUSE_S", 0.05)
     # More often than a file may end its workers.

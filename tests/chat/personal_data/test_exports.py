@@ -22,6 +22,7 @@ from accounts.provider_keys.probe import Verdict
 from chat.models import Chat
 from chat.personal_data.markdown_export import nest_headings
 from tests.accounts.mailbox import html_of, text_of
+from tests.buckets.storages import both_storages
 from tests.chat.conftest import Person
 from tests.chat.personal_data.account_forms import account, form, mail_to, prove, sign_in, sign_up
 from tests.chat.personal_data.archives import DATA, fetched, only, prepared
@@ -274,7 +275,8 @@ async def test_a_stopping_worker_returns_the_export_at_once(no_worker, redis_url
 
 
 @database
-def test_files_without_a_row_are_removed(monkeypatch):
+@both_storages
+def test_files_without_a_row_are_removed(monkeypatch, own_storage):
     from django.core.files.base import ContentFile
 
     person = User.objects.create_user("alice@example.org", "x")

@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.files.storage import default_storage
 
 from accounts.child_process import run as child_process
 from accounts.models import User
@@ -22,7 +23,17 @@ from chat.sending.outbox import deliver
 from chat.sending.send import Send
 from streams.log import get_log
 from tests.buckets.storages import both_storages, stored_names, stored_renditions
-from tests.chat.files.file_requests import TEXT, complete, picture, send_parts, state_of, upload
+from tests.chat.files.file_requests import (
+    TEXT,
+    announce,
+    code_of,
+    complete,
+    picture,
+    put_part,
+    send_parts,
+    state_of,
+    upload,
+)
 from tests.chat.workers import working
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -156,6 +167,46 @@ async def test_the_files_of_one_person_do_not_hold_up_those_of_another(no_worker
         await complete(person, file_id)
     claimed = [str((await sync_to_async(checking._claim)()).id) for _ in range(2)]
     assert claimed == [many[0], one]
+
+
+async def test_a_bucket_that_is_away_loses_nothing(no_worker, alice, bucket, monkeypatch):
+    monkeypatch.setattr(checking, "FIRST_PAUSE_S", 0.01)
+    data = picture()
+    file_id = (await announce(alice, data, "Tree.png")).json()["id"]
+    away = {"bucket_name": "another", "_bucket": None}
+    there = {name: getattr(default_storage, name) for name in away}
+    vars(default_storage._wrapped).update(away)
+    response = await put_part(alice, file_id, 0, data)
+    assert code_of(response) == (503, "storage_unavailable")
+    vars(default_storage._wrapped).update(there)
+    assert (await put_part(alice, file_id, 0, data)).json()["parts"] == [0]
+    await complete(alice, file_id)
+    vars(default_storage._wrapped).update(away)
+    assert not await checking._check(await sync_to_async(checking._claim)())
+    row = await StoredFile.objects.aget(id=file_id)
+    assert (row.state, row.attempts, row.errors) == ("checking", 0, 1)
+    vars(default_storage._wrapped).update(there)
+    await asyncio.sleep(0.02)
+    await checking.check_all()
+    assert (await state_of(alice, file_id))["state"] == "ready"
+    assert stored_renditions(file_id) == ["model", "original", "view"]
+
+
+@both_storages
+async def test_parts_that_could_not_be_removed_are_removed_later(no_worker, alice, monkeypatch):
+    monkeypatch.setattr(checking, "LEASE", checking.timedelta(seconds=0))
+    monkeypatch.setattr(checking, "FIRST_PAUSE_S", 0.01)
+
+    def away(file_id):
+        raise OSError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(objects, "erase_parts", away)
+        file_id = await checked_file(alice)
+    assert "part-0" in stored_renditions(file_id)
+    await checking.check_all()
+    assert stored_renditions(file_id) == ["model", "original", "view"]
+    assert (await StoredFile.objects.aget(id=file_id)).leased_until is None
 
 
 # Workers

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from asgiref.sync import sync_to_async
+from django.db.models import Q
 
 from chat.charging.price_refresh import record_prices
 from chat.charging.reconcile import sweep_holds
@@ -62,4 +63,5 @@ def chores() -> Iterable[Chore]:
 def _sweep_files() -> None:
     sweeping.mark_unattached()
     sweeping.remove_strays()
+    checking.clean_up_interrupted(Q())
     checking.remove_leftovers()

@@ -50,7 +50,7 @@ _last_owner: uuid.UUID | None = None
 
 async def check_all() -> None:
     """Check every file that waits for it: those of different people in turn, the oldest first."""
-    await sync_to_async(_clean_up_interrupted)()
+    await sync_to_async(clean_up_interrupted)(Q(chat=None))
     has_failed = True
     while has_failed:
         has_failed = False
@@ -196,10 +196,12 @@ def _clean_up(row: StoredFile, state: str) -> None:
     StoredFile.objects.filter(id=row.id, state=state).update(leased_until=None)
 
 
-def _clean_up_interrupted() -> None:
-    """Clean up for workers that died, or had no storage, after they had a result."""
+def clean_up_interrupted(which: Q) -> None:
+    """Clean up for workers that died, or had no storage, after they had a result. Sync.
+
+    Only files without a message have an index; the hourly sweep looks at all."""
     done = Q(state__in=[State.READY, State.REFUSED], leased_until__lt=timezone.now())
-    for row in StoredFile.objects.filter(done):
+    for row in StoredFile.objects.filter(which, done):
         try:
             _clean_up(row, row.state)
         except OSError:

@@ -39,7 +39,9 @@ def noted(storage, operation):
 
 def test_it_replaces_what_has_the_name(storage):
     for content in (b"one", b"two"):
-        assert storage.save("a/b/file", ContentFile(content)) == "a/b/file"
+        source = BytesIO(content)
+        assert storage.save("a/b/file", File(source)) == "a/b/file"
+        assert not source.closed
     assert isinstance(storage._wrapped, BucketStorage)
     with storage.open("a/b/file") as file:
         assert file.read() == b"two"

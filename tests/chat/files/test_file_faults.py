@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import threading
 import time
 import uuid
 
@@ -11,7 +12,9 @@ from django.core.files.storage import default_storage
 
 from accounts.child_process import run as child_process
 from accounts.models import User
-from chat.files import checking, objects, personal_data, sweeping, uploads
+from chat import chores
+from chat.files import checking, objects, personal_data, storage_threads, sweeping, uploads
+from chat.files.storage_threads import in_storage_thread
 from chat.folding import fold_chat
 from chat.llm import client, listing
 from chat.llm.endpoints import Endpoint, Model
@@ -173,19 +176,17 @@ async def test_a_bucket_that_is_away_loses_nothing(no_worker, alice, bucket, mon
     monkeypatch.setattr(checking, "FIRST_PAUSE_S", 0.01)
     data = picture()
     file_id = (await announce(alice, data, "Tree.png")).json()["id"]
-    away = {"bucket_name": "another", "_bucket": None}
-    there = {name: getattr(default_storage, name) for name in away}
-    vars(default_storage._wrapped).update(away)
+    default_storage.bucket_name = "another"
     response = await put_part(alice, file_id, 0, data)
     assert code_of(response) == (503, "storage_unavailable")
-    vars(default_storage._wrapped).update(there)
+    default_storage.bucket_name = bucket
     assert (await put_part(alice, file_id, 0, data)).json()["parts"] == [0]
     await complete(alice, file_id)
-    vars(default_storage._wrapped).update(away)
+    default_storage.bucket_name = "another"
     assert not await checking._check(await sync_to_async(checking._claim)())
     row = await StoredFile.objects.aget(id=file_id)
     assert (row.state, row.attempts, row.errors) == ("checking", 0, 1)
-    vars(default_storage._wrapped).update(there)
+    default_storage.bucket_name = bucket
     await asyncio.sleep(0.02)
     await checking.check_all()
     assert (await state_of(alice, file_id))["state"] == "ready"
@@ -193,7 +194,10 @@ async def test_a_bucket_that_is_away_loses_nothing(no_worker, alice, bucket, mon
 
 
 @both_storages
-async def test_parts_that_could_not_be_removed_are_removed_later(no_worker, alice, monkeypatch):
+@pytest.mark.parametrize("is_sent", [False, True])
+async def test_parts_that_could_not_be_removed_are_removed_later(
+    no_worker, alice, monkeypatch, is_sent
+):
     monkeypatch.setattr(checking, "LEASE", checking.timedelta(seconds=0))
     monkeypatch.setattr(checking, "FIRST_PAUSE_S", 0.01)
 
@@ -204,9 +208,27 @@ async def test_parts_that_could_not_be_removed_are_removed_later(no_worker, alic
         patch.setattr(objects, "erase_parts", away)
         file_id = await checked_file(alice)
     assert "part-0" in stored_renditions(file_id)
-    await checking.check_all()
+    if is_sent:
+        await sent(alice, file_id)
+        await sync_to_async(chores._sweep_files)()
+    else:
+        await checking.check_all()
     assert stored_renditions(file_id) == ["model", "original", "view"]
     assert (await StoredFile.objects.aget(id=file_id)).leased_until is None
+
+
+async def test_a_storage_that_hangs_holds_up_nothing_else():
+    """Answers are read in the threads of `asyncio.to_thread`."""
+    go_on = threading.Event()
+    hanging = [
+        asyncio.create_task(in_storage_thread(go_on.wait, 30))
+        for _ in range(2 * storage_threads.THREADS)
+    ]
+    await asyncio.sleep(0)
+    assert await asyncio.to_thread(lambda: "done") == "done"
+    assert not any(task.done() for task in hanging)
+    go_on.set()
+    assert all(await asyncio.gather(*hanging))
 
 
 # Workers

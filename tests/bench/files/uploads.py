@@ -14,7 +14,7 @@ from typing import Any
 
 import orjson
 from PIL import Image
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import FilePayload, Page, async_playwright
 
 from chat import events as ev
 from tests.bench.bench import Bench
@@ -124,8 +124,8 @@ async def _seen_in_composer(bench: Bench, photo: bytes, repeats: int) -> Row:
 async def _seen_ms(page: Page, url: str, photo: bytes) -> float:
     await page.goto(url)
     await page.locator(".composer [type=submit]").wait_for()
-    file = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo}
-    await page.locator(".composer input[type=file]").set_input_files([file])  # type: ignore[list-item]
+    file: FilePayload = {"name": "photo.jpg", "mimeType": "image/jpeg", "buffer": photo}
+    await page.locator(".composer input[type=file]").set_input_files([file])
     await page.wait_for_function("() => window.seen !== null")
     seen = float(await page.evaluate("window.seen"))
     await page.locator(".composer .file-chip button").last.click()
@@ -164,9 +164,12 @@ def _messages(chat: str, with_pictures: bool) -> list[Any]:
             "height": PHOTO_PX[1],
             "thumb": f"data:image/webp;base64,{thumb}",
         }
-        fields = {"files": [file]} if with_pictures else {}
         message = ev.MessageCreated(
-            message=str(uuid.uuid4()), role="user", parent=None, text="Look at this.", **fields
+            message=str(uuid.uuid4()),
+            role="user",
+            parent=None,
+            text="Look at this.",
+            files=[file] if with_pictures else None,
         )
         events.append(ev.log_event(chat, message, str(uuid.uuid4())))
     return events

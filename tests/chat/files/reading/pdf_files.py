@@ -1,13 +1,20 @@
 """Writes small PDF files."""
 
 import hashlib
+from collections.abc import Sequence
 
 PICTURE = "0.2 0.4 0.8 rg 100 300 300 300 re f"  # a rectangle, as a scan would be an image
 _PADDING = bytes.fromhex("28BF4E5E4E758A4164004E56FFFA01082E2E00B6D0683E802F0CA9FE6453697A")
 _ID = b"0123456789abcdef"
 
 
-def pdf(pages, trailer="", objects=(), catalog="", of_page=""):
+def pdf(
+    pages: Sequence[str],
+    trailer: str = "",
+    objects: Sequence[str] = (),
+    catalog: str = "",
+    of_page: str = "",
+) -> bytes:
     """Each page is the operators that draw it; all share one object for equal ones."""
     drawn = sorted(set(pages))
     first = 4
@@ -38,12 +45,12 @@ def pdf(pages, trailer="", objects=(), catalog="", of_page=""):
     return out + f"startxref\n{start}\n%%EOF".encode()
 
 
-def shows(*lines):
+def shows(*lines: str) -> str:
     text = "".join(f"({line}) Tj 0 -14 Td " for line in lines)
     return f"BT /F1 11 Tf 50 780 Td {text}ET"
 
 
-def form(value):
+def form(value: str) -> bytes:
     """A page that says "Name:", with a field that is filled in."""
     drawn = f"/Tx BMC BT /F1 11 Tf 2 5 Td ({value}) Tj ET EMC"
     field = (
@@ -60,7 +67,7 @@ def form(value):
     return pdf([page], objects=(field, looks), catalog=catalog, of_page="/Annots [6 0 R]")
 
 
-def encrypted(password=b"secret"):
+def encrypted(password: bytes = b"secret") -> bytes:
     """Opens with its password only (RC4, 40 bits)."""
     padded = (password + _PADDING)[:32]
     owner = _rc4(hashlib.md5(padded).digest()[:5], padded)
@@ -76,7 +83,7 @@ def encrypted(password=b"secret"):
     return pdf([page], entry)
 
 
-def _rc4(key, data):
+def _rc4(key: bytes, data: bytes) -> bytes:
     box, at = list(range(256)), 0
     for n in range(256):
         at = (at + box[n] + key[n % len(key)]) % 256

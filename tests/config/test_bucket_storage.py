@@ -50,6 +50,17 @@ def test_it_replaces_what_has_the_name(storage):
     assert (storage.size("a/b/file"), storage.exists("a/b/file")) == (3, True)
 
 
+def test_two_folders_of_a_bucket_do_not_mix(storage):
+    storage.save("file", ContentFile(b"one"))
+    whole = through(storage, storage.endpoint_url, location="")
+    other = through(storage, storage.endpoint_url, location="other")
+    other.save("file", ContentFile(b"two"))
+    assert whole.listdir("") == (["holdfast", "other"], [])
+    assert list(whole.folders_in("")) == ["holdfast", "other"]
+    assert whole.open("other/file").read() == other.open("file").read() == b"two"
+    assert (storage.open("file").read(), storage.listdir("")) == (b"one", ([], ["file"]))
+
+
 def test_a_missing_file_is_missing(storage):
     for ask in (storage.open, storage.size, storage.get_modified_time):
         with pytest.raises(FileNotFoundError):
@@ -184,11 +195,11 @@ def cutting_proxy(server, kept_bytes):
         listener.shutdown(socket.SHUT_RDWR)
 
 
-def through(storage, endpoint):
-    """The same bucket at another address."""
+def through(storage, endpoint, location="holdfast"):
+    """The same bucket at another address, or another folder of it."""
     return BucketStorage(
         bucket_name=storage.bucket_name,
-        location=storage.location,
+        location=location,
         region_name=storage.region_name,
         access_key=storage.access_key,
         secret_key=storage.secret_key,
@@ -207,6 +218,15 @@ def test_a_broken_connection_is_replaced_where_it_broke(storage, bucket_server):
     assert read == data[10:2_900_010]
     starts = [int(request.headers["Range"][6:].split(b"-")[0]) for request in requests]
     assert len(starts) == 4 and starts == sorted(starts)
+
+
+def test_a_request_without_a_response_is_repeated(storage, bucket_server):
+    with cutting_proxy(bucket_server, [0]) as endpoint:
+        proxied = through(storage, endpoint)
+        requests = noted(proxied, "PutObject")
+        proxied.save("file", ContentFile(TEXT))
+    assert len(requests) == 2
+    assert storage.open("file").read() == TEXT
 
 
 def test_a_changed_object_is_not_mixed_with_the_earlier_one(storage, bucket_server):

@@ -239,7 +239,7 @@ class _ObjectReader(io.RawIOBase):
         wanted: dict[str, str] = {}
         if is_part:
             wanted["Range"] = f"bytes={self._next}-{'' if self._end is None else self._end - 1}"
-        if self._etag:  # Another content has appeared under the name since.
+        if self._etag:  # Refused if the name has another content by now.
             wanted["IfMatch"] = self._etag
         with translated_errors(self._key):
             client, bucket = self._storage.client, self._storage.bucket_name

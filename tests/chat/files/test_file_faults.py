@@ -14,6 +14,7 @@ from accounts.child_process import run as child_process
 from accounts.models import User
 from chat import chores
 from chat.files import checking, objects, personal_data, storage_threads, sweeping, uploads
+from chat.files.attaching import Attached
 from chat.files.storage_threads import in_storage_thread
 from chat.folding import fold_chat
 from chat.llm import client, listing
@@ -50,7 +51,7 @@ def own_data(settings, tmp_path):
 async def sent(person, file_id):
     """A message with a file whose events are not in the log yet; returns it and its reply."""
     owner = await person.row()
-    files = (uuid.UUID(file_id),)
+    files = (Attached(uuid.UUID(file_id)),)
     send = Send(uuid.uuid4(), uuid.UUID(person.chat), "hi", "m", None, files=files)
     reply = await sync_to_async(sends.place_send)(owner, send)
     return send, await Reply.objects.select_related("chat").aget(id=reply.id)

@@ -7,6 +7,7 @@ from typing import Any
 from accounts.models import User
 from chat.files import uploads
 from chat.files.errors import MAX_FILES_BYTES, FileNotFound, FileNotReady, TooManyFiles
+from chat.files.transcribing import orders
 from chat.models import Chat, StoredFile
 
 State = StoredFile.State
@@ -41,6 +42,8 @@ def attach(owner: User, chat: Chat, file_ids: Sequence[uuid.UUID]) -> list[Facts
     if sum(row.size_bytes for row in attached) > MAX_FILES_BYTES:
         raise TooManyFiles
     StoredFile.objects.filter(id__in=file_ids, chat=None).update(chat=chat)
+    if any(row.facts["kind"] == "audio" for row in attached):
+        orders.wake()  # Its transcript may be there already.
     return [row.facts for row in attached]
 
 

@@ -121,7 +121,7 @@ async def test_what_was_never_sent_is_swept_after_a_day(no_worker, alice, own_st
 async def test_objects_without_a_row_are_removed(no_worker, alice, own_storage):
     kept = await send_parts(alice, TEXT)
     stray = uuid.uuid4()
-    await sync_to_async(objects.write_part)(stray, 0, TEXT)
+    await sync_to_async(objects.write_part)(stray, objects.ORIGINAL, 0, TEXT)
     await sync_to_async(sweeping.remove_strays)()
     assert {path.parent.name for path in objects_in(own_storage)} == {kept}
 

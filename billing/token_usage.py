@@ -86,8 +86,8 @@ class TokenUsage:
             bill.get("cost_micro_usd"),
             bill["estimated"],
             bill.get("cache_write_tokens", 0),
-            bill.get("audio_tokens", 0),
-            0,
+            audio_tokens=bill.get("audio_tokens", 0),
+            sound_ms=0,
         )
 
     @classmethod
@@ -101,6 +101,6 @@ class TokenUsage:
             row.cost_micro_usd if row.cost_by_provider else None,
             row.estimated,
             row.cache_write_tokens or 0,
-            row.audio_tokens or 0,
-            row.sound_ms or 0,
+            audio_tokens=row.audio_tokens or 0,
+            sound_ms=row.sound_ms or 0,
         )

@@ -63,6 +63,8 @@ VISION_MODELS: list[str] = env.list(
         "*vision*",
     ],
 )
+# The same for models that hear sound.
+HEARING_MODELS: list[str] = env.list("HOLDFAST_HEARING_MODELS", ["*audio*", "gemini-*", "voxtral*"])
 # The model that writes speech down, as "endpoint/name"; without one, nothing does.
 TRANSCRIPTION = env_line(env, "HOLDFAST_TRANSCRIPTION").strip()
 # The form of its requests; without one, it follows from the endpoint.

@@ -31,7 +31,7 @@ from accounts.provider_keys.address_filter import (
 from chat.llm import learned
 from chat.llm.continuation import AskSeam, PrefillSeam
 from chat.llm.endpoints import Endpoint, Model
-from chat.llm.errors import PicturesRefused, ProviderError, classify
+from chat.llm.errors import PicturesRefused, ProviderError, SoundRefused, classify
 from chat.llm.http.bounded_client import BoundedClient
 from chat.llm.http.transport import StreamTransport
 from chat.llm.prompt import Prompt
@@ -360,6 +360,8 @@ class _ModelCall:
         without its cause, because the cause's message quotes the provider."""
         status, body = refusal.status_code, refusal.body
         try:
+            if self.form.refuses_sound(status, body):
+                raise SoundRefused from None
             if self.form.refuses_pictures(status, body):
                 raise PicturesRefused from None
             if self.form.learn(status, body):

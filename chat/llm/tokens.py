@@ -115,7 +115,15 @@ def read_usage(usage: dict[str, Any]) -> TokenUsage | None:
         completion += beside
         reasoning = beside if reasoning is None else reasoning
     heard = _detail(usage, "prompt_tokens_details", "audio_tokens")
-    return TokenUsage(prompt, completion, cached, reasoning, cost, False, written, heard)
+    return TokenUsage(
+        prompt,
+        completion,
+        cached,
+        reasoning,
+        cost,
+        cache_write_tokens=written,
+        audio_tokens=heard,
+    )
 
 
 def is_implausible(usage: TokenUsage, chars: int) -> bool:

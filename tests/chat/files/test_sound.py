@@ -1,40 +1,23 @@
 """Sound: uploaded with its WAV, served, written down."""
 
-import asyncio
-import hashlib
 import uuid
 
 import pytest
 
 from chat.models import StoredFile, Transcript
-from tests.chat.files.file_requests import announced, checked, code_of, complete, state_of, upload
+from tests.chat.files.file_requests import (
+    announced,
+    code_of,
+    complete,
+    state_of,
+    transcribed,
+    upload,
+    upload_with_wav,
+)
 from tests.chat.files.sounds import tone
 from tests.chat.workers import working
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-async def upload_with_wav(person, data, wav, name="note.webm"):
-    """Upload sound with a WAV of it; returns the state once it is checked."""
-    digest = hashlib.sha256(wav).hexdigest()
-    body = announced(data, name, wav={"bytes": len(wav), "sha256": digest})
-    state = (await person.post("/api/files", **body)).json()
-    person.user = state["user"]
-    path = f"/api/files/{body['id']}"
-    for place, content in (("parts", data), ("wav/parts", wav)):
-        await person.client.put(
-            f"{path}/{place}/0", content, content_type="application/octet-stream"
-        )
-    assert (await complete(person, body["id"])).status_code == 202
-    return await checked(person, body["id"])
-
-
-async def transcribed(person, file_id):
-    """Wait until the sound is written down, or is not; returns its state."""
-    async with asyncio.timeout(30):
-        while (state := await state_of(person, file_id))["transcription"] == "waiting":
-            await asyncio.sleep(0.02)
-    return state
 
 
 async def test_sound_is_written_down(no_worker, alice, fake_model, settings):

@@ -40,6 +40,8 @@ async def erase_marked() -> None:
         event = ev.log_event(chat_id, ev.FileErased(file=str(row.id)), f"{row.id}:erased")
         if await Chat.objects.filter(id=chat_id, owner=row.owner).aexists():
             await get_log().append(row.owner.stream, [event])
+            # What was said in it is no longer found.
+            await Chat.objects.filter(id=chat_id).aupdate(search_due_at=timezone.now())
         await StoredFile.objects.filter(id=row.id).aupdate(erased_from=None)
     await sync_to_async(_erase_all)(marked & Q(erased_from=None))
 

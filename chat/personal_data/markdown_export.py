@@ -91,6 +91,8 @@ def _message(
             continue
         name, path = _escaped(file["name"]), quote(name_file(file))
         yield f"- File: [{name}]({path})\n" if path else f"- File: {name}\n"
+        if said := " ".join(file.get("text", "").split()):
+            yield f"  > {_escaped(said)}\n"
     if message.files:
         yield "\n"
     if text := str(message.text):

@@ -4,6 +4,8 @@ A sound may get its transcript before a message has it, or after. The event's id
 so that repeating it is harmless.
 """
 
+from django.utils import timezone
+
 from chat import events as ev
 from chat.models import Chat, Reply, StoredFile, Transcript
 from streams.log import get_log
@@ -25,6 +27,7 @@ async def tell_all() -> None:
             event = ev.FileTranscribed(file=file_id, text=row.text)
             logged = ev.log_event(chat_id, event, f"{file_id}:transcribed")
             await get_log().append(file.owner.stream, [logged])
+            await Chat.objects.filter(id=chat_id).aupdate(search_due_at=timezone.now())
             await _note_told(row)
 
 

@@ -8,7 +8,9 @@ from decimal import Decimal
 import pytest
 from asgiref.sync import sync_to_async
 
-from accounts.models import User
+from accounts.models import ProviderKey, User
+from accounts.provider_keys import store as provider_keys
+from accounts.provider_keys.probe import Verdict
 from billing import audit
 from billing.models import Hold, LedgerEntry, Usage
 from billing.prices import versions as prices
@@ -26,6 +28,7 @@ __all__ = ["holdfast"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
+KEY = "sk-or-abcdefghijklmnopqrstuvwx"
 JSON = "openrouter/whisper?says=Hello"
 
 
@@ -259,11 +262,10 @@ async def test_sound_that_is_erased_meanwhile_costs_nothing(no_worker, alice, fa
     assert await sync_to_async(lambda: list(objects.stored_ids()))() == []
 
 
-async def own_key(person, provider, url=""):
-    row = await sync_to_async(provider_keys.save)(
-        await User.objects.aget(id=person.user["id"]), provider, KEY, url=url
-    )
-    return row
+async def own_key(person, provider):
+    owner = await User.objects.aget(id=person.user["id"])
+    verdict = Verdict(ProviderKey.Status.OK, [])
+    return await sync_to_async(provider_keys.save)(owner, provider, KEY, verdict)
 
 
 async def test_an_own_key_is_used_where_the_site_has_no_price(
@@ -274,7 +276,9 @@ async def test_an_own_key_is_used_where_the_site_has_no_price(
     settings.TRANSCRIPTION = JSON
     async with working():
         await upload(alice, tone())
-        await User.objects.filter(id=alice.user["id"]).aupdate(is_guest=False)
+        await User.objects.filter(id=alice.user["id"]).aupdate(
+            is_guest=False, email="alice@example.org"
+        )
         await own_key(alice, "openrouter")
         file_id = await upload(alice, tone())
         state = await transcribed(alice, file_id)

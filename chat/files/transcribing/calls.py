@@ -34,7 +34,9 @@ FORMATS = {
     "audio/flac": "flac",
 }
 CHAT_FORMATS = ("wav", "mp3")
-MAX_TEXT_CHARS = 100_000
+MAX_TEXT_CHARS = 40_000  # Nobody says that much in ten minutes.
+# Holds of calls without a reply are released after five minutes (chat/charging/reconcile.py).
+MAX_CALL_S = 240.0
 MAX_VALUES = 300_000  # commas and opening brackets
 
 
@@ -60,10 +62,14 @@ class Written:
 async def write_down(means: Means, sound: Sound) -> Written:
     """Call the model. Raises ProviderError."""
     if means.form == "chat":
-        return await _by_chat(means, sound)
+        try:
+            async with asyncio.timeout(MAX_CALL_S):
+                return await _by_chat(means, sound)
+        except TimeoutError as error:
+            raise ProviderError("provider_timeout") from error
     make = _multipart if means.form == "multipart" else _json
     body = await asyncio.to_thread(make, means, sound)
-    limit_s = settings.MODEL_FIRST_TOKEN_TIMEOUT_MS / 1_000 + sound.seconds
+    limit_s = min(settings.MODEL_FIRST_TOKEN_TIMEOUT_MS / 1_000 + sound.seconds, MAX_CALL_S)
     answer = _read(await post_once(means.model.endpoint, PATH, body, limit_s))
     return Written(_cleaned(answer["text"]), read_sound_usage(answer.get("usage")))
 

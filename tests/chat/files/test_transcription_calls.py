@@ -287,3 +287,27 @@ async def test_an_own_key_is_used_where_the_site_has_no_price(
     booked = await usage()
     assert (booked.free, booked.charged_micro_usd) == ("own_key", 0)
     await nothing_is_off()
+
+
+async def test_the_sound_of_one_person_does_not_hold_up_that_of_another(
+    no_worker, alice, bob, settings
+):
+    async with working():
+        ids = [await upload(person, tone()) for person in (alice, alice, bob)]
+    for file_id in ids:
+        await Transcript.objects.acreate(file_id=file_id)
+    settings.TRANSCRIPTION = JSON
+    claimed = [await sync_to_async(transcriber._claim)() for _ in ids]
+    assert [str(row.file_id) for row in claimed] == [ids[0], ids[2], ids[1]]
+
+
+async def test_a_worker_that_leaves_gives_its_sound_back(no_worker, alice, fake_model, settings):
+    settings.TRANSCRIPTION = f"{JSON}&headers_ms=60000"
+    settings.TRANSCRIPTION_USD_PER_MINUTE = Decimal("0.006")
+    async with working():
+        file_id = await upload(alice, tone())
+        async with asyncio.timeout(20):
+            while not fake_model.requests:
+                await asyncio.sleep(0.02)
+    row = await Transcript.objects.aget(file_id=file_id)
+    assert (row.state, row.attempts, row.leased_until) == ("waiting", 0, None)

@@ -12,6 +12,8 @@ import orjson
 from django.conf import settings
 
 from billing.token_usage import TokenUsage
+from chat.charging import pricing
+from chat.files.transcribing import prices
 from chat.files.transcribing.means import Means
 from chat.llm.client import Body, Finish, post_once, stream_answer
 from chat.llm.errors import ProviderError
@@ -111,7 +113,8 @@ async def _by_chat(means: Means, sound: Sound) -> Written:
     ]
     prompt = Prompt(({"role": "user", "content": parts},), 0, 0)
     written, usage = Delta(), None
-    async with aclosing(stream_answer(means.model, prompt)) as stream:
+    most = None if pricing.free_reason(means.model) else prices.most_answer_tokens(sound.seconds)
+    async with aclosing(stream_answer(means.model, prompt, max_tokens=most)) as stream:
         async for item in stream:
             if isinstance(item, Finish):
                 usage = item.usage

@@ -18,6 +18,7 @@ from chat.models import Transcript
 ANSWER_TOKENS_PER_S = 12
 ANSWER_TOKENS = 300
 PROMPT_TOKENS = 100
+BY_THE_MINUTE = " (transcription)"
 
 
 def price_of(model: Model) -> Price | None:
@@ -26,7 +27,8 @@ def price_of(model: Model) -> Price | None:
     if per_minute is None:
         return prices.current(model.id)
     rates = Rates(0, 0, sound_micro_usd=usd_rate(per_minute / 60_000, prices.MILLION))
-    return prices.offer(model.id, rates, Price.Source.SETTINGS)
+    # Not under the model's own name, because answers of the same model have another price.
+    return prices.offer(f"{model.id}{BY_THE_MINUTE}", rates, Price.Source.SETTINGS)
 
 
 def record_price(model: Model) -> None:
@@ -68,10 +70,15 @@ def hold(row: Transcript, model: Model, piece: int, seconds: float) -> Price | N
         price,
         PROMPT_TOKENS + tokens + prices.tokens_worth_sound(price, tokens),
         chat_id=call.chat_id,
-        answer_tokens=ANSWER_TOKENS + round(seconds * ANSWER_TOKENS_PER_S),
+        answer_tokens=most_answer_tokens(seconds),
         sound_ms=ms,
     )
     return held.price
+
+
+def most_answer_tokens(seconds: float) -> int:
+    """The longest transcript that is paid for."""
+    return ANSWER_TOKENS + round(seconds * ANSWER_TOKENS_PER_S)
 
 
 def usage_of(

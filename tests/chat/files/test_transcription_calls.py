@@ -79,6 +79,13 @@ async def test_a_price_by_the_minute(no_worker, alice, settings):
     await nothing_is_off()
 
 
+async def test_a_price_by_the_minute_is_none_for_answers(no_worker, alice, settings):
+    settings.TRANSCRIPTION = "openrouter/script/known"
+    settings.TRANSCRIPTION_USD_PER_MINUTE = Decimal("0.006")
+    await written_down(alice)
+    assert (await sync_to_async(prices.current)("openrouter/script/known")).input_micro_usd
+
+
 async def test_a_price_by_the_token(no_worker, alice, settings):
     settings.TRANSCRIPTION = f"{JSON}&usage=tokens&of=20"
     model = f"{JSON}&usage=tokens&of=20"

@@ -121,6 +121,11 @@ def take_file(person: User | None, group: str) -> None:
         take("LIMIT_FILES_PER_HOUR_USER", person.id.hex)
 
 
+def take_transcription(person: User) -> None:
+    """Count a sound whose speech is to be written down. Sync."""
+    take("LIMIT_TRANSCRIPTIONS_PER_HOUR_USER", person.id.hex)
+
+
 def take_guest(group: str) -> None:
     """Count a new guest from this address, who may get free credit. Sync."""
     take("LIMIT_GUESTS_PER_HOUR_ADDRESS", group)

@@ -83,9 +83,11 @@ def place(
     chat_id: uuid.UUID | None,
     reply_id: uuid.UUID | None = None,
     answer_tokens: int = MIN_ANSWER_TOKENS,
+    sound_ms: int = 0,
 ) -> Hold:
-    """Hold the least that a call needs. Raises OutOfCredit."""
+    """Hold the least that a call needs. `sound_ms`: of sound to write down. Raises OutOfCredit."""
     amount = prices.worst_case(price, prompt_tokens, answer_tokens)
+    amount += -(-sound_ms * (price.sound_micro_usd or 0) // prices.MILLION)
     with transaction.atomic(savepoint=False):
         purse = ledger.lock_purse(person.id)
         hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
@@ -294,6 +296,8 @@ def _usage_row(
         cached_tokens=usage.cached_tokens or 0,
         reasoning_tokens=usage.reasoning_tokens or 0,
         cache_write_tokens=usage.cache_write_tokens,
+        audio_tokens=usage.audio_tokens,
+        sound_ms=usage.sound_ms,
         estimated=usage.estimated,
         cost_micro_usd=cost,
         cost_by_provider=price is not None and usage.cost_micro_usd is not None,

@@ -25,6 +25,13 @@ class TokenUsage:
     cost_micro_usd: int | None = None
     estimated: bool = False
     cache_write_tokens: int | None = None
+    # Of sound in the prompt, where the provider counts them apart.
+    audio_tokens: int | None = None
+    # How long a sound was that was written down, in milliseconds.
+    sound_ms: int | None = None
+
+    def with_sound(self, sound_ms: int) -> "TokenUsage":
+        return replace(self, sound_ms=sound_ms)
 
     def bounded(self) -> "TokenUsage":
         """The usage as charged and stored: counts that were not reported are 0, and neither cached
@@ -34,6 +41,8 @@ class TokenUsage:
             cached_tokens=min(max(self.cached_tokens or 0, 0), self.prompt_tokens),
             reasoning_tokens=min(max(self.reasoning_tokens or 0, 0), self.completion_tokens),
             cache_write_tokens=self.cache_write_tokens or 0,
+            audio_tokens=min(max(self.audio_tokens or 0, 0), self.prompt_tokens),
+            sound_ms=self.sound_ms or 0,
         )
 
     def to_event(self) -> dict[str, int | bool]:
@@ -46,8 +55,8 @@ class TokenUsage:
         return known | ({"estimated": True} if self.estimated else {})
 
     def to_bill(self) -> dict[str, Any]:
-        """Part of the `bill` of an event. Zeros are written, except for cache writes; a cost is
-        written only if the provider reported one."""
+        """Part of the `bill` of an event. Zeros are written, except for cache writes and sound; a
+        cost is         written only if the provider reported one."""
         usage = self.bounded()
         bill: dict[str, Any] = {
             "prompt_tokens": usage.prompt_tokens,
@@ -58,6 +67,8 @@ class TokenUsage:
         }
         if usage.cache_write_tokens:
             bill["cache_write_tokens"] = usage.cache_write_tokens
+        if usage.audio_tokens:
+            bill["audio_tokens"] = usage.audio_tokens
         if usage.cost_micro_usd is not None:
             bill["cost_micro_usd"] = usage.cost_micro_usd
         return bill
@@ -75,6 +86,8 @@ class TokenUsage:
             bill.get("cost_micro_usd"),
             bill["estimated"],
             bill.get("cache_write_tokens", 0),
+            audio_tokens=bill.get("audio_tokens", 0),
+            sound_ms=0,
         )
 
     @classmethod
@@ -88,4 +101,6 @@ class TokenUsage:
             row.cost_micro_usd if row.cost_by_provider else None,
             row.estimated,
             row.cache_write_tokens or 0,
+            audio_tokens=row.audio_tokens or 0,
+            sound_ms=row.sound_ms or 0,
         )

@@ -8,6 +8,9 @@ from django.db.models import Q
 from chat.charging.price_refresh import record_prices
 from chat.charging.reconcile import sweep_holds
 from chat.files import checking, sweeping
+from chat.files.transcribing import telling, transcriber
+from chat.files.transcribing.means import record_price
+from chat.files.transcribing.orders import WAKE_ON as WAKE_ON_TRANSCRIPT
 from chat.files.uploads import WAKE_ON as WAKE_ON_FILE
 from chat.generation.ends import EndSweep
 from chat.llm.client import drop_idle_clients
@@ -43,6 +46,13 @@ def chores() -> Iterable[Chore]:
         ),
         Chore("temporary-chats", end_temporary_chats, TEMPORARY_EVERY_S),
         Chore("check-files", checking.check_all, SWEEP_EVERY_S, wake_on=WAKE_ON_FILE),
+        Chore(
+            "transcribe",
+            transcriber.transcribe_all,
+            SWEEP_EVERY_S,
+            wake_on=WAKE_ON_TRANSCRIPT,
+        ),
+        Chore("tell-transcripts", telling.tell_all, SWEEP_EVERY_S, wake_on=WAKE_ON_TRANSCRIPT),
         Chore("erase-files", sweeping.erase_marked, SWEEP_EVERY_S, wake_on=WAKE_ON_FILE),
         Chore("sweep-files", sync_to_async(_sweep_files), SWEEP_FILES_EVERY_S, lock="files"),
         Chore("erase-chats", erase_deleted_chats, ERASE_EVERY_S),
@@ -57,6 +67,7 @@ def chores() -> Iterable[Chore]:
         Chore("idle-clients", drop_idle_clients, SWEEP_EVERY_S, wake_on="keys", everywhere=True),
         Chore("holds", sweep_holds, HOLDS_EVERY_S, lock="holds"),
         Chore("prices", record_prices, PRICES_EVERY_S, lock="prices"),
+        Chore("transcription-price", sync_to_async(record_price), PRICES_EVERY_S),
     )
 
 

@@ -293,6 +293,15 @@ class FileErased(ChatEvent):
     file: str
 
 
+@dataclass(frozen=True, slots=True)
+class FileTranscribed(ChatEvent):
+    """What is said in an attached sound has been written down."""
+
+    type: ClassVar[str] = "file.transcribed"
+    file: str
+    text: str
+
+
 AnyEvent = (
     ChatCreated
     | ChatKept
@@ -315,6 +324,7 @@ AnyEvent = (
     | MessageRated
     | BranchChosen
     | FileErased
+    | FileTranscribed
 )
 EVENT_TYPES: dict[str, type[AnyEvent]] = {
     kind.type: kind
@@ -340,6 +350,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         MessageRated,
         BranchChosen,
         FileErased,
+        FileTranscribed,
     )
 }
 # By type: looking them up for each event would take longer than decoding it.

@@ -368,6 +368,11 @@ class StoredFile(models.Model):
     parts = models.PositiveIntegerField(default=0)
     # The `File` of docs/protocol.md, once it is ready.
     facts = models.JSONField(default=dict, blank=True)
+    # Of sound: the same as WAV, which the browser makes. Its size, digest and parts as above;
+    # without bytes there is none.
+    wav_bytes = models.PositiveIntegerField(default=0)
+    wav_sha256 = models.CharField(max_length=64, blank=True, default="")
+    wav_parts = models.PositiveIntegerField(default=0)
     # What it counts for, in bytes: the announced size, then all renditions together.
     stored_bytes = models.PositiveIntegerField()
     error_code = models.CharField(max_length=40, blank=True, default="")
@@ -394,3 +399,52 @@ class StoredFile(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class Transcript(models.Model):
+    """What is said in a file of sound, which a worker has a model write down: see
+    chat/files/transcribing/. The row exists from when the file is ready.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    file = models.OneToOneField(
+        StoredFile, primary_key=True, on_delete=models.CASCADE, related_name="transcript"
+    )
+    state = models.CharField(max_length=7, choices=State, default=State.WAITING)
+    # The model that began to write it down.
+    model = models.CharField(max_length=200, blank=True, default="")
+    # Long sound is sent in pieces. The texts of those that are written down, and charged.
+    pieces = models.JSONField(default=list, blank=True)
+    text = models.TextField(blank=True, default="")
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    # How often its owner has asked for it, each time but the first after it failed.
+    run = models.PositiveSmallIntegerField(default=1)
+    # How often a worker began this run, and until when one has it.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # How often this run failed for a reason that may be gone the next time.
+    errors = models.PositiveSmallIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    # Whether the log of the file's chat still has to get the text.
+    is_untold = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes: ClassVar = [
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(state="waiting"),
+                name="transcript_waiting",
+            ),
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(is_untold=True),
+                name="transcript_untold",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text[:80]

@@ -178,8 +178,8 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
         case ev.BranchChosen():
             if message := state.messages.get(event.message):
                 state.chosen[message.parent or ""] = message.id
-        case ev.FileErased():
-            _erase_file(state, event.file)
+        case ev.FileErased() | ev.FileTranscribed():
+            _change_file(state, event)
         case (
             ev.MessageStarted()
             | ev.MessageDelta()
@@ -221,7 +221,7 @@ def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:
         created=entry_id,
         status="done" if event.role == "user" else "queued",
         model=event.model,
-        files=list(event.files) if event.files else None,
+        files=[_captioned(state, file) for file in event.files] if event.files else None,
     )
     message.text.set(event.text or "")
     key = event.parent or ""
@@ -231,14 +231,26 @@ def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:
     state.chosen.pop(key, None)
 
 
-def _erase_file(state: Transcript, file_id: str) -> None:
-    """Messages keep what a deleted file was, without its thumb."""
+def _captioned(state: Transcript, file: dict[str, Any]) -> dict[str, Any]:
+    """The sound with its transcript, if an earlier message of the chat has both."""
+    if file.get("kind") != "audio":
+        return file
+    known = (same for message in state.messages.values() for same in message.files or ())
+    return next((same for same in known if same["id"] == file["id"] and "text" in same), file)
+
+
+def _change_file(state: Transcript, event: ev.FileErased | ev.FileTranscribed) -> None:
+    """Change a file in all messages that have it. They keep what a deleted one was, without its
+    thumb and its transcript."""
     for message in state.messages.values():
         for number, file in enumerate(message.files or ()):
-            if file["id"] == file_id:
-                kept = {name: value for name, value in file.items() if name != "thumb"}
-                assert message.files is not None
+            if file["id"] != event.file or message.files is None:
+                continue
+            if isinstance(event, ev.FileErased):
+                kept = {name: file[name] for name in file if name not in ("thumb", "text")}
                 message.files[number] = kept | {"erased": True}
+            elif not file.get("erased"):
+                message.files[number] = file | {"text": event.text}
 
 
 def change(

@@ -32,6 +32,13 @@ urlpatterns = [
     path("api/files", file_views.file_list, name="files"),
     path("api/files/<uuid:file_id>", file_views.file, name="file"),
     path("api/files/<uuid:file_id>/parts/<int:number>", file_views.part, name="file-part"),
+    path(
+        "api/files/<uuid:file_id>/wav/parts/<int:number>",
+        file_views.part,
+        {"rendition": "wav"},
+        name="file-wav-part",
+    ),
+    path("api/files/<uuid:file_id>/transcribe", file_views.transcribe, name="file-transcribe"),
     path("api/files/<uuid:file_id>/complete", file_views.complete, name="file-complete"),
     path("files/<uuid:file_id>/<str:name>", serving.rendition, name="file-rendition"),
     path("api/projects", project_views.project_list, name="projects"),

@@ -63,6 +63,20 @@ VISION_MODELS: list[str] = env.list(
         "*vision*",
     ],
 )
+# The same for models that hear sound.
+HEARING_MODELS: list[str] = env.list("HOLDFAST_HEARING_MODELS", ["*audio*", "gemini-*", "voxtral*"])
+# The model that writes speech down, as "endpoint/name"; without one, nothing does.
+TRANSCRIPTION = env_line(env, "HOLDFAST_TRANSCRIPTION").strip()
+# The form of its requests; without one, it follows from the endpoint.
+TRANSCRIPTION_FORM = env.str(
+    "HOLDFAST_TRANSCRIPTION_FORM",
+    "",
+    validate=validate.OneOf(["", "multipart", "json", "chat"]),
+)
+# What people pay for a minute; without it, the price of the model's tokens.
+TRANSCRIPTION_USD_PER_MINUTE = env.decimal(
+    "HOLDFAST_TRANSCRIPTION_USD_PER_MINUTE", None, validate=validate.Range(0, 100)
+)
 # The marks around a model's thinking in the text; the usual ones are known.
 THINK_MARKS = think_marks(env.list("HOLDFAST_THINK_MARKS", []))
 # auto: only if no other endpoint is configured and `up` finds no Ollama.

@@ -35,7 +35,8 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
   says=N           completion_tokens of the usage, regardless of what was sent
   byok=0.00123     cost 0, and the provider's charge to the operator's own key (OpenRouter)
   beside=1         reasoning not in completion_tokens, but in the total (xAI, Gemini)
-  blind=TEXT       400 with this text to a request with a picture
+  blind=TEXT       400 with this text to a request with a picture; deaf=TEXT: with sound
+  audio_tokens=N   tokens of sound in the details of the usage
   context=N        400 context_length_exceeded when the prompt has more than N tokens (4 bytes each)
 Faults, for the first `times` requests of this model and prompt (default: all of them):
   status=429       HTTP error; with retry_after=2 | retry_date=2 (as a date) | html=1 | error_type=x
@@ -56,6 +57,12 @@ GET /openrouter/v1/key describes a key.
 
 The answer ends with "length" at max_tokens.
 
+POST …/audio/transcriptions takes OpenAI's form and OpenRouter's JSON. The model's name has the
+script, of which it reads:
+  says=TEXT        the transcript; default: the format and the length of the sound, "wav 3200"
+  usage=seconds    of=1.5 | tokens (of=12: sound, and 3 written) | none; cost=0.001
+  status, times, retry_after, headers_ms as above; html_200=1
+
 Also: GET /v1/models; the same under /openrouter/v1 (context_length, pricing), /llama/v1 (llama.cpp:
 n_ctx, /llama/tokenize, /llama/apply-template); POST /api/show (Ollama).
 GET /_requests: {count, active, max_active, disconnects, requests: [{model, prompt, body,
@@ -65,9 +72,11 @@ POST /_models {"models": [names]} replaces the list of models.
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import datetime
 import email.utils
+import functools
 import hashlib
 import random
 import re
@@ -283,6 +292,27 @@ def plain(content: Any) -> str:
     return "".join(part.get("text", "") for part in content or ())
 
 
+def transcription_fields(headers: dict[str, str], body: bytes) -> dict[str, Any]:
+    """The model, the format and the bytes of a request to write sound down."""
+    kind = headers["content-type"]
+    if kind == "application/json":
+        decoded = orjson.loads(body)
+        audio = decoded["input_audio"]
+        data = base64.b64decode(audio["data"], validate=True)
+        return {"model": decoded["model"], "format": audio["format"], "data": data}
+    fields: dict[str, Any] = {}
+    mark = b"--" + kind.partition("boundary=")[2].encode()
+    for part in body.split(mark)[1:-1]:
+        head, _, data = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+        names = dict(re.findall(r'(\w+)="([^"]*)"', head.decode()))
+        content = data.removesuffix(b"\r\n")
+        if "filename" in names:
+            fields |= {"format": names["filename"].rpartition(".")[2], "data": content}
+        else:
+            fields[names["name"]] = content.decode()
+    return fields
+
+
 class Answer:
     """The SSE stream that answers a question, with its waits and faults."""
 
@@ -426,6 +456,8 @@ class Answer:
         }
         if "says" in self.q.script:
             usage["completion_tokens"] = orjson.Fragment(self.q.script["says"])
+        if "audio_tokens" in self.q.script:
+            usage["prompt_tokens_details"] = {"audio_tokens": self.q.count("audio_tokens")}
         if "cost" in self.q.script:
             usage["cost"] = orjson.Fragment(self.q.script["cost"])
         if "byok" in self.q.script:
@@ -562,6 +594,8 @@ class State:
     keys: dict[str, str] | None = None
     # The prices in OpenRouter's list, by model; PRICING for others. None leaves them out.
     pricing: dict[str, dict[str, str] | None] = field(default_factory=dict)
+    # What Ollama says of each model.
+    capabilities: list[str] | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     active: int = 0
@@ -615,6 +649,8 @@ class Connection(asyncio.Protocol):
             return
         if path.endswith("/chat/completions"):
             self.chat(path, headers, orjson.loads(body))
+        elif path.endswith("/audio/transcriptions"):
+            self.transcribe(path, headers, body)
         elif path.endswith("/models") and method == "GET":
             self.reply(
                 200, {"object": "list", "data": [self.model(path, name) for name in state.models]}
@@ -629,10 +665,15 @@ class Connection(asyncio.Protocol):
             ]
             self.reply(200, {"prompt": "".join(messages)})
         elif path == "/api/show":
-            self.reply(
-                200, {"model_info": {"llama.context_length": 32768}, "parameters": "num_ctx 8192"}
-            )
-        elif path == "/_requests":
+            shown = {"model_info": {"llama.context_length": 32768}, "parameters": "num_ctx 8192"}
+            able = state.capabilities
+            self.reply(200, shown | ({"capabilities": able} if able is not None else {}))
+        else:
+            self.control(path, body)
+
+    def control(self, path: str, body: bytes) -> None:
+        state = self.state
+        if path == "/_requests":
             self.reply(200, state.report())
         elif path == "/_reset":
             state.reset()
@@ -663,7 +704,9 @@ class Connection(asyncio.Protocol):
         return headers.get("authorization", "").removeprefix("Bearer ")
 
     def refused_key(self, path: str) -> tuple[int, Any] | None:
-        if self.state.keys is None or not path.endswith(("/chat/completions", "/models", "/key")):
+        if self.state.keys is None or not path.endswith(
+            ("/chat/completions", "/audio/transcriptions", "/models", "/key")
+        ):
             return None
         if path == "/openrouter/v1/models":  # OpenRouter's list needs no key.
             return None
@@ -720,6 +763,52 @@ class Connection(asyncio.Protocol):
         wait = q.number("headers_ms") / 1000
         self.timer = asyncio.get_running_loop().call_later(wait, self.begin, q, answer, path)
 
+    def transcribe(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        state, fields = self.state, transcription_fields(headers, body)
+        script = dict(parse_qsl(fields["model"].partition("?")[2]))
+        key = (fields["model"], hashlib.sha256(fields["data"]).hexdigest())
+        state.seen[key] += 1
+        self.record = {
+            "model": fields["model"],
+            "prompt": "",
+            "body": {name: value for name, value in fields.items() if name != "data"},
+            "bytes": len(fields["data"]),
+            "path": path,
+            "headers": headers,
+            "sent": 0,
+            "finished": False,
+            "disconnected": False,
+        }
+        state.requests.append(self.record)
+        state.active += 1
+        wait = float(script.get("headers_ms", 0)) / 1000
+        is_faulty = state.seen[key] <= int(script.get("times", 1_000_000))
+        respond = functools.partial(self.transcript, script, fields, is_faulty=is_faulty)
+        self.timer = asyncio.get_running_loop().call_later(wait, respond)
+
+    def transcript(
+        self, script: dict[str, str], fields: dict[str, Any], *, is_faulty: bool
+    ) -> None:
+        if is_faulty and "status" in script:
+            retry = f"Retry-After: {script['retry_after']}" if "retry_after" in script else ""
+            error = {"message": "secret detail", "type": "fake_error", "code": None}
+            return self.reply(int(script["status"]), {"error": error}, retry)
+        if is_faulty and "html_200" in script:
+            return self.reply(200, "<html><body>Welcome to the hotel wifi</body></html>")
+        usage: dict[str, Any] = {}
+        amount = float(script.get("of", 1))
+        if script.get("usage") == "tokens":
+            usage = {"type": "tokens", "input_tokens": int(amount), "output_tokens": 3}
+            usage["input_token_details"] = {"audio_tokens": int(amount), "text_tokens": 0}
+        elif script.get("usage") == "seconds":
+            usage = {"type": "duration", "seconds": amount}
+        if "cost" in script:
+            usage["cost"] = orjson.Fragment(script["cost"])
+        answer: dict[str, Any] = {
+            "text": script.get("says", f"{fields['format']} {len(fields['data'])}")
+        }
+        return self.reply(200, answer | ({"usage": usage} if usage else {}))
+
     def begin(self, q: Question, answer: Answer, path: str) -> None:
         if self.state.max_active >= q.count("together"):
             self.answer(q, answer, path)
@@ -764,6 +853,8 @@ class Connection(asyncio.Protocol):
             return {"param": "messages"}
         if "blind" in q.script and b'"image_url"' in orjson.dumps(q.body["messages"]):
             return {"message": q.script["blind"]}
+        if "deaf" in q.script and b'"input_audio"' in orjson.dumps(q.body["messages"]):
+            return {"message": q.script["deaf"]}
         if "context" in q.script and q.prompt_tokens > q.count("context"):
             return {"code": "context_length_exceeded", "param": "messages"}
         return None

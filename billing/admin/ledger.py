@@ -193,6 +193,8 @@ class UsageAdmin(MoneyAdmin):
         "prompt_tokens",
         "cached_tokens",
         "cache_write_tokens",
+        "audio_tokens",
+        "sound_ms",
         "completion_tokens",
         "reasoning_tokens",
         "estimated",

@@ -41,7 +41,11 @@ class PriceForm(forms.ModelForm[Price]):
             "cache_write_micro_usd": _("As above. Empty: the price of input."),
             "reasoning_micro_usd": _("As above. Empty: the price of output."),
             "image_micro_usd": PER_PIECE,
-            "audio_micro_usd": PER_MILLION,
+            "audio_micro_usd": _("As above. Empty or 0: the price of input."),
+            "sound_micro_usd": _(
+                "Micro-USD per million milliseconds of sound that is written down: 100000 is "
+                "$0.006 a minute."
+            ),
             "per_request_micro_usd": PER_PIECE,
             "prompt_limit_tokens": _("The longest prompt allowed on credit. Empty: any length."),
         }

@@ -11,14 +11,15 @@ class Price(models.Model):
     """The rates of a model, from `valid_from` until the next version. Append-only.
 
     Token rates are micro-USD per million tokens; `image` and `per_request` are micro-USD each.
-    Where a rate is NULL, cache reads and writes cost as much as input, reasoning as much as output,
-    and images and audio nothing.
+    Where a rate is NULL, cache reads and writes and audio cost as much as input, reasoning as much
+    as output, and images nothing. `sound` is for a million milliseconds that are written down.
     """
 
     class Source(models.TextChoices):
         OPENROUTER = "openrouter", _("OpenRouter's list")
         GENAI_PRICES = "genai-prices", _("the table of genai-prices")
         STAFF = "staff", _("staff")
+        SETTINGS = "settings", _("the settings")
 
     model = models.CharField(max_length=200)
     version = models.PositiveIntegerField()
@@ -36,6 +37,8 @@ class Price(models.Model):
     # Input that the provider also writes to its cache. The column type checks the sign: for a
     # constraint SQLite would rebuild the table and lose the triggers.
     cache_write_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
+    # Likewise.
+    sound_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider charges more for longer prompts, so on credit prompts end here.
     prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)
 

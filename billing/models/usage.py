@@ -24,11 +24,13 @@ class Usage(models.Model):
     class Purpose(models.TextChoices):
         ANSWER = "answer", _("an answer")
         TITLE = "title", _("the title of a chat")
+        TRANSCRIPTION = "transcription", _("a transcript of sound")
 
-    # "answer:<reply>:<attempt>" or "title:<reply>"; the charge in the ledger has the same key.
+    # "answer:<reply>:<attempt>", "title:<reply>" or "transcription:<file>:<run>:<piece>"; the
+    # charge in the ledger has the same key.
     key = models.CharField(max_length=200, unique=True)
     person_id = models.UUIDField()
-    purpose = models.CharField(max_length=8, choices=Purpose)
+    purpose = models.CharField(max_length=16, choices=Purpose)
     chat_id = models.UUIDField(null=True, blank=True)
     reply_id = models.UUIDField(null=True, blank=True)
     attempt = models.PositiveIntegerField(default=0)
@@ -43,6 +45,9 @@ class Usage(models.Model):
     reasoning_tokens = models.BigIntegerField(default=0)
     # Part of the prompt; NULL is 0. Has no default, so that SQLite need not rebuild the table.
     cache_write_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    # Likewise tokens of sound, and the length of a sound that was written down.
+    audio_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    sound_ms = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider gave no usable count; the tokens are our estimate.
     estimated = models.BooleanField(default=False)
     cost_micro_usd = models.BigIntegerField()

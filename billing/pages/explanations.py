@@ -19,6 +19,7 @@ from billing.token_usage import TokenUsage
 
 KINDS = {
     "input": _("read"),
+    "audio": _("of sound, read"),
     "cached_input": _("read from the provider’s cache"),
     "cache_write": _("read and put into the provider’s cache"),
     "output": _("written"),
@@ -28,8 +29,8 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One kind of token: their number, USD per million, and the exact amount in USD. The row of the
-    price per request has 0 tokens."""
+    """One kind of token: their number, USD per million, and the exact amount in USD. The rows of
+    the price per request and of the length of sound have 0 tokens."""
 
     kind: str
     tokens: int
@@ -54,9 +55,11 @@ def explain(usage: Usage) -> Explanation:
     parts = [
         part for part in prices.parts_of(usage.price, TokenUsage.from_row(usage)) if part.count
     ]
+    sound = Decimal(usage.sound_ms or 0) / 1_000
+    without_tokens = {"sound": _("for %(s)s s of sound") % {"s": f"{sound.normalize():f}"}}
     rows = [
         Row(
-            str(KINDS.get(part.kind, _("for the request"))),
+            str(KINDS.get(part.kind) or without_tokens.get(part.kind, _("for the request"))),
             part.count if part.kind in KINDS else 0,
             exact_dollars(Decimal(part.rate_micro_usd)) if part.kind in KINDS else "",
             exact_dollars(part.micro_usd),
@@ -91,7 +94,8 @@ def _lines(usage: Usage) -> list[str]:
 
 def _line(row: Row, by_provider: bool) -> str:
     if not row.tokens:
-        return gettext("For the request: %(amount)s") % {"amount": row.amount}
+        kind = row.kind[:1].upper() + row.kind[1:]
+        return gettext("%(kind)s: %(amount)s") % {"kind": kind, "amount": row.amount}
     values = {"tokens": intcomma(row.tokens), "kind": row.kind}
     count = ngettext("%(tokens)s token %(kind)s", "%(tokens)s tokens %(kind)s", row.tokens)
     tokens = count % values

@@ -219,7 +219,16 @@ def _describe_charge(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[
     if title is not None:
         anchor = f"#m-{entry.reply_id}" if entry.reply_id else ""
         url = f"/c/{entry.chat_id}{anchor}"
+    if entry.reason == Usage.Purpose.TRANSCRIPTION:
+        return _transcript_in(title), detail, url
     return _what_for(bool(entry.reply_id), title), detail, url
+
+
+def _transcript_in(title: str | None) -> str:
+    """Sound may be written down before a chat has it."""
+    if title is None:
+        return gettext("Transcript of sound")
+    return gettext("Transcript of sound in “%(chat)s”") % {"chat": title or UNTITLED}
 
 
 def _what_for(is_answer: bool, title: str | None) -> str:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from billing.prices.versions import BadPrice, Rates, usd_rate
 
-_KINDS = ("input", "output", "cache_read", "cache_write", "output_reasoning")
+_KINDS = ("input", "output", "cache_read", "cache_write", "output_reasoning", "input_audio")
 # Output other than text is not counted, nor are the searches of models that always search, which
 # cost more than their text.
 _NOT_COUNTED = ("output_image", "output_audio", "output_video", "output_citation")
@@ -50,6 +50,7 @@ def look_up(name: str, base_url: str) -> Rates | None:
         input_micro_usd=rates["input"],
         output_micro_usd=rates["output"],
         cached_input_micro_usd=rates["cache_read"],
+        audio_micro_usd=rates["input_audio"],
         reasoning_micro_usd=rates["output_reasoning"],
         per_request_micro_usd=_per_request(per_request),
         prompt_limit_tokens=min(limits, default=None),

@@ -44,6 +44,7 @@ class Rates:
     per_request_micro_usd: int = 0
     prompt_limit_tokens: int | None = None
     cache_write_micro_usd: int | None = None
+    sound_micro_usd: int | None = None
 
     def __post_init__(self) -> None:
         for name, rate in asdict(self).items():
@@ -52,7 +53,7 @@ class Rates:
 
 
 _CHARGED = ("input_micro_usd", "output_micro_usd", "cached_input_micro_usd") + (
-    ("reasoning_micro_usd", "cache_write_micro_usd", "per_request_micro_usd")
+    ("reasoning_micro_usd", "cache_write_micro_usd", "per_request_micro_usd", "sound_micro_usd")
 )
 _EACH = ("image_micro_usd", "per_request_micro_usd")
 
@@ -136,10 +137,12 @@ def parts_of(price: Price, usage: TokenUsage) -> list[Part]:
     """The cost by kind of token. Unused kinds have a count of 0."""
     cached = min(usage.cached_tokens or 0, usage.prompt_tokens)
     written = min(usage.cache_write_tokens or 0, usage.prompt_tokens - cached)
+    heard = min(usage.audio_tokens or 0, usage.prompt_tokens - cached - written)
     reasoned = min(usage.reasoning_tokens or 0, usage.completion_tokens)
     read, wrote = price.input_micro_usd, price.output_micro_usd
     return [
-        Part("input", usage.prompt_tokens - cached - written, read),
+        Part("input", usage.prompt_tokens - cached - written - heard, read),
+        Part("audio", heard, price.audio_micro_usd or read),
         Part("cached_input", cached, _default(price.cached_input_micro_usd, read)),
         Part("cache_write", written, _default(price.cache_write_micro_usd, read)),
         Part("output", usage.completion_tokens - reasoned, wrote),
@@ -149,6 +152,7 @@ def parts_of(price: Price, usage: TokenUsage) -> list[Part]:
             1 if price.per_request_micro_usd else 0,
             price.per_request_micro_usd * MILLION,
         ),
+        Part("sound", usage.sound_ms or 0, price.sound_micro_usd or 0),
     ]
 
 
@@ -167,6 +171,13 @@ def tokens_worth_pictures(price: Price, pictures: int) -> int:
     if pictures or prompt tokens cost nothing by themselves."""
     cost = pictures * (price.image_micro_usd or 0) * MILLION
     return -(-cost // price.input_micro_usd) if price.input_micro_usd else 0
+
+
+def tokens_worth_sound(price: Price, tokens: int) -> int:
+    """The prompt tokens that cost as much as `tokens` of sound cost beyond the price of prompt
+    tokens, for holds. 0 if sound costs no more, or prompt tokens nothing."""
+    more = max((price.audio_micro_usd or 0) - price.input_micro_usd, 0)
+    return -(-tokens * more // price.input_micro_usd) if price.input_micro_usd else 0
 
 
 def affordable_tokens(price: Price, prompt_tokens: int, micro_usd: int) -> int | None:

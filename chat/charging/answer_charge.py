@@ -75,6 +75,7 @@ class AnswerCharge:
                 self._price,
                 prompt.prompt_tokens,
                 prompt.pictures,
+                prompt.sound_tokens,
             )
 
     def begin_attempt(self, attempt: int, model: Model, length: int, reasoning_length: int) -> None:

@@ -139,10 +139,16 @@ def within_price(model: Model, price: Price) -> Model:
 
 
 def reserve(
-    order: WorkOrder, attempt: int, model: Model, price: Price, tokens: int, pictures: int = 0
+    order: WorkOrder,
+    attempt: int,
+    model: Model,
+    price: Price,
+    tokens: int,
+    pictures: int = 0,
+    sound_tokens: int = 0,
 ) -> Budget:
-    """Reserve credit for an attempt whose prompt has `tokens` tokens, those of its pictures
-    included, which may have a price of their own besides.
+    """Reserve credit for an attempt whose prompt has `tokens` tokens, those of its pictures and its
+    sound included, which may have prices of their own besides.
 
     Raises OutOfCredit, and FencedError if the chat moved to an account or was erased after the
     order was loaded: the worker that continues the reply there has the hold then.
@@ -155,6 +161,7 @@ def reserve(
         if not own.filter(id=order.reply.chat_id).exists():
             raise FencedError(order.reply_id)
         held = tokens + prices.tokens_worth_pictures(price, pictures)
+        held += prices.tokens_worth_sound(price, sound_tokens)
         return holds.reserve(order.reply.chat.owner, call, price, held, most)
 
 

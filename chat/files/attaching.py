@@ -8,6 +8,7 @@ from typing import Any
 from accounts.models import User
 from chat.files import uploads
 from chat.files.errors import MAX_FILES_BYTES, FileNotFound, FileNotReady, TooManyFiles
+from chat.files.transcribing import orders
 from chat.models import Chat, StoredFile
 
 State = StoredFile.State
@@ -60,6 +61,8 @@ def attach(owner: User, chat: Chat, files: Sequence[Attached]) -> list[Facts]:
     if sum(row.size_bytes for row in attached) > MAX_FILES_BYTES:
         raise TooManyFiles
     StoredFile.objects.filter(id__in=file_ids, chat=None).update(chat=chat)
+    if any(row.facts["kind"] == "audio" for row in attached):
+        orders.wake()  # Its transcript may be there already.
     return [file.facts_of(row.facts) for file, row in zip(files, attached, strict=True)]
 
 

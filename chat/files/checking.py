@@ -27,6 +27,7 @@ from accounts.child_process.run import kill_children
 from accounts.models import User
 from chat.files import objects, uploads
 from chat.files.reading.reader import FileRefused, ReaderBusy, ReadFile, read_file
+from chat.files.transcribing import orders
 from chat.models import StoredFile
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,9 @@ MAX_ERRORS = 150
 # In the data folder: the files that are being read. A killed worker leaves some behind.
 FOLDER = "checking"
 LEFTOVER_AFTER_S = 3_600
+# How much the length of the WAV may differ from that of the sound.
+WAV_APART_MS = 1_000
+WAV_APART_PERCENT = 2
 State = StoredFile.State
 # Whose file this worker has read last: others come first.
 _last_owner: uuid.UUID | None = None
@@ -66,6 +70,7 @@ def _claim() -> StoredFile | None:
     now = timezone.now()
     free = Q(leased_until=None) | Q(leased_until__lt=now)
     waiting = StoredFile.objects.filter(free, chat=None, state=State.CHECKING)
+    waiting = waiting.select_related("owner")
     is_same = Case(When(owner=_last_owner, then=1), default=0)
     for row in waiting.order_by(is_same, "created_at")[:10]:
         ours = StoredFile.objects.filter(free, id=row.id, attempts=row.attempts)
@@ -112,7 +117,7 @@ def _read(row: StoredFile) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=_folder()) as folder:
         source, into = Path(folder) / "source", Path(folder) / "renditions"
         into.mkdir()
-        arrived = objects.join_parts(row.id, uploads.part_count(row), source)
+        arrived = _join(row, objects.ORIGINAL, source)
         if arrived != (row.size_bytes, row.sha256):
             logger.info("file %s did not arrive as it was announced", row.id)
             return _refused("file_damaged")
@@ -120,12 +125,38 @@ def _read(row: StoredFile) -> dict[str, Any]:
             read = read_file(source, row.name, into)
         except FileRefused as error:
             return _refused(f"file_{error.reason}")
-        stored = row.size_bytes
+        stored = row.size_bytes + _store_wav(row, read, Path(folder))
         for rendition, path in read.renditions.items():
             stored += path.stat().st_size
             objects.write_rendition(row.id, rendition, path)
         objects.write_rendition(row.id, objects.ORIGINAL, source)
         return {"state": State.READY, "facts": facts_of(row, read), "stored_bytes": stored}
+
+
+def _join(row: StoredFile, rendition: str, target: Path) -> tuple[int, str]:
+    return objects.join_parts(row.id, rendition, uploads.part_count(row, rendition), target)
+
+
+def _store_wav(row: StoredFile, read: ReadFile, folder: Path) -> int:
+    """Store the WAV that came with the sound; returns its bytes. It is dropped unless it is what
+    it should be: the same sound as 16 kHz mono 16-bit."""
+    if not row.wav_bytes or read.duration_ms is None:
+        return 0
+    wav, into = folder / "wav", folder / "nothing"
+    into.mkdir()
+    if _join(row, objects.WAV, wav) != (row.wav_bytes, row.wav_sha256):
+        return 0
+    try:
+        found = read_file(wav, "", into)
+    except FileRefused:
+        return 0
+    most_apart = max(WAV_APART_MS, read.duration_ms * WAV_APART_PERCENT // 100)
+    if not found.is_plain_wav or found.duration_ms is None:
+        return 0
+    if abs(found.duration_ms - read.duration_ms) > most_apart:
+        return 0
+    objects.write_rendition(row.id, objects.WAV, wav)
+    return row.wav_bytes
 
 
 def _folder() -> Path:
@@ -160,6 +191,7 @@ def facts_of(row: StoredFile, read: ReadFile) -> dict[str, Any]:
         "sha256": row.sha256,
         "width": read.width,
         "height": read.height,
+        "duration_ms": read.duration_ms,
         "pages": read.pages,
         "chars": read.chars,
         "cut": read.is_cut or None,
@@ -173,6 +205,8 @@ def _finish(row: StoredFile, **changes: Any) -> dict[str, Any] | None:
 
     Renditions may be larger than the file. If they do not fit the quota, the file is refused.
     """
+    is_sound = changes.get("facts", {}).get("kind") == "audio"
+    transcript = orders.wanted(row.owner) if is_sound else None
     with transaction.atomic():
         owner = User.objects.select_for_update().filter(id=row.owner_id).first()
         if owner is None:
@@ -184,6 +218,8 @@ def _finish(row: StoredFile, **changes: Any) -> dict[str, Any] | None:
         now = timezone.now()
         # The lease ends with `_clean_up`.
         is_ours = ours.update(leased_until=now + LEASE, changed_at=now, **changes)
+        if is_ours and transcript is not None and changes["state"] == State.READY:
+            orders.order(row.id, transcript)
         return changes if is_ours else None
 
 

@@ -42,19 +42,20 @@ class FileNotReady(ChatError):
 
 
 class FileIncomplete(ChatError):
-    """`missing`: the numbers of the parts that have not arrived."""
+    """`missing`: the numbers of the parts that have not arrived; `wav_missing`: of the WAV."""
 
     code = "file_incomplete"
     status = HTTPStatus.CONFLICT
     message = gettext_noop("Parts of this file have not arrived yet. Send them again.")
 
-    def __init__(self, missing: list[int]) -> None:
+    def __init__(self, missing: list[int], wav_missing: list[int]) -> None:
         super().__init__()
-        self.missing = missing
+        self.missing, self.wav_missing = missing, wav_missing
 
     @property
     def details(self) -> dict[str, Any]:
-        return {"missing": self.missing}
+        more = {"wav_missing": self.wav_missing} if self.wav_missing else {}
+        return {"missing": self.missing} | more
 
 
 class FileStorageFull(ChatError):
@@ -97,7 +98,8 @@ class FileKind(FileRefusal):
     code = "file_kind"
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
     message = gettext_noop(
-        "This kind of file cannot be used. Attach a picture, a PDF, an office document or text."
+        "This kind of file cannot be used. Attach a picture, sound, a PDF, an office document or "
+        "text."
     )
 
 
@@ -105,14 +107,17 @@ class FileTooLarge(FileRefusal):
     code = "file_too_large"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     message = gettext_noop(
-        "This file is too large. Pictures can be up to 20 MB, documents 32 MB, text files 5 MB."
+        "This file is too large. Pictures can be up to 20 MB, sound 25 MB, documents 32 MB, "
+        "text files 5 MB."
     )
 
 
 class FileTooLong(FileRefusal):
     code = "file_too_long"
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
-    message = gettext_noop("This document has more than 500 pages. Attach a part of it.")
+    message = gettext_noop(
+        "This file is too long. Documents can have up to 500 pages, sound 15 minutes."
+    )
 
 
 class FileTooManyPixels(FileRefusal):

@@ -4,7 +4,8 @@ Names of people, chats and files are in no key. Writing a key again replaces its
 step may be repeated. All functions are sync and block.
 
 renditions: "original", the uploaded bytes; "view", a picture for the page; "model", a picture for
-            models; "text", the text of a document; "page-<n>", pages of a scanned document
+            models; "text", the text of a document; "page-<n>", pages of a scanned document; "wav",
+            sound as 16 kHz mono 16-bit WAV, which is uploaded as well
 """
 
 import hashlib
@@ -29,6 +30,7 @@ class _FileStorage(Protocol):
 _storage = cast(_FileStorage, default_storage)
 FOLDER = "files"
 ORIGINAL = "original"
+WAV = "wav"
 _PART = "part-"
 CHUNK_BYTES = 256_000
 
@@ -37,17 +39,17 @@ def key_of(file_id: uuid.UUID, rendition: str) -> str:
     return f"{FOLDER}/{file_id}/{rendition}"
 
 
-def write_part(file_id: uuid.UUID, number: int, data: bytes) -> None:
-    default_storage.save(key_of(file_id, _part(number)), ContentFile(data))
+def write_part(file_id: uuid.UUID, rendition: str, number: int, data: bytes) -> None:
+    default_storage.save(key_of(file_id, _part(rendition, number)), ContentFile(data))
 
 
-def join_parts(file_id: uuid.UUID, count: int, target: Path) -> tuple[int, str]:
+def join_parts(file_id: uuid.UUID, rendition: str, count: int, target: Path) -> tuple[int, str]:
     """Write the parts one after another into a new file; returns its size in bytes and its SHA-256.
     Raises FileNotFoundError if a part is missing."""
     digest, size = hashlib.sha256(), 0
     with target.open("xb") as joined:
         for number in range(count):
-            with open_rendition(file_id, _part(number)) as part:
+            with open_rendition(file_id, _part(rendition, number)) as part:
                 for chunk in iter_chunks(part):
                     joined.write(chunk)
                     digest.update(chunk)
@@ -87,12 +89,12 @@ def iter_chunks(file: IO[bytes]) -> Iterator[bytes]:
 def erase_parts(file_id: uuid.UUID) -> None:
     """Remove all parts, and what a killed process has left half written."""
     for name in _names(file_id):
-        if name.startswith(_PART) or "." in name:  # No rendition has such a name.
+        if _PART in name or "." in name:  # No rendition has such a name.
             default_storage.delete(key_of(file_id, name))
 
 
-def erase_part(file_id: uuid.UUID, number: int) -> None:
-    default_storage.delete(key_of(file_id, _part(number)))
+def erase_part(file_id: uuid.UUID, rendition: str, number: int) -> None:
+    default_storage.delete(key_of(file_id, _part(rendition, number)))
 
 
 def erase(file_id: uuid.UUID) -> None:
@@ -119,5 +121,7 @@ def _names(file_id: uuid.UUID) -> list[str]:
         return []
 
 
-def _part(number: int) -> str:
-    return f"{_PART}{number}"
+def _part(rendition: str, number: int) -> str:
+    """The key of an uploaded part of the original, or of the WAV."""
+    part = f"{_PART}{number}"
+    return part if rendition == ORIGINAL else f"{rendition}-{part}"

@@ -1,4 +1,4 @@
-"""How pictures go to a model: their tokens, and the parts of a request."""
+"""How pictures and sound go to a model: their tokens, and the parts of a request."""
 
 import base64
 import math
@@ -28,9 +28,14 @@ def picture_key(file_id: str, rendition: str) -> str:
     return f"{file_id}/{rendition}"
 
 
+def sound_key(file_id: str, rendition: str, form: str) -> str:
+    """The name of a sound in a prompt: `<file id>/<rendition>.<format>`."""
+    return f"{file_id}/{rendition}.{form}"
+
+
 async def with_pictures(messages: Sequence[Message]) -> list[Message]:
-    """The messages with their pictures as parts, which add megabytes to the request. A picture
-    that is erased meanwhile is left out."""
+    """The messages with their pictures and sound as parts, which add megabytes to the request. What
+    is erased meanwhile is left out."""
     return [
         await in_storage_thread(_with_parts, message) if "pictures" in message else message
         for message in messages
@@ -41,11 +46,16 @@ def _with_parts(message: Message) -> Message:
     parts: list[dict[str, Any]] = []
     for key in message["pictures"]:
         file_id, _, rendition = key.partition("/")
+        rendition, _, form = rendition.partition(".")
         try:
             data = objects.read_rendition(read_uuid(file_id, "file"), rendition)
         except FileNotFoundError:
             continue
-        parts.append({"type": "image_url", "image_url": {"url": data_url(data)}})
+        if form:
+            sound = {"data": base64.b64encode(data).decode(), "format": form}
+            parts.append({"type": "input_audio", "input_audio": sound})
+        else:
+            parts.append({"type": "image_url", "image_url": {"url": data_url(data)}})
     if message["content"] or not parts:
         parts.insert(0, {"type": "text", "text": message["content"]})
     return {"role": message["role"], "content": parts}

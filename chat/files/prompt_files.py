@@ -1,22 +1,30 @@
 """Makes text and pictures for a model of the files that are attached to messages.
 
 Documents go as text, fenced by file and page, and cut where there is no room, which the text says.
-Pictures go to models that see them. What a model does not get is replaced by a marker, so that it
-can say so, and is listed as withheld, so that the page can. The newest files have the first claim.
+Pictures go to models that see them, sound to models that hear it; others get its transcript. What a
+model does not get is replaced by a marker, so that it can say so, and is listed as withheld, so
+that the page can. The newest files have the first claim.
 """
 
 import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from chat.files import objects
 from chat.files.document_text import pages_of
-from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens
+from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens, sound_key
 from chat.files.storage_threads import in_storage_thread
+from chat.files.transcribing.texts import transcripts_of
 from chat.llm.endpoints import Model
 from chat.llm.prompt import PromptMessage, answer_reserve
-from chat.llm.tokens import MAX_CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, estimate_tokens
+from chat.llm.tokens import (
+    MAX_CHARS_PER_TOKEN,
+    SOUND_TOKENS_PER_S,
+    TOKENS_PER_MESSAGE,
+    estimate_tokens,
+)
 
 # In one request. Providers refuse more pictures, or larger requests.
 MAX_PICTURES = 20
@@ -39,10 +47,12 @@ class _Room:
     """What may still be sent, and what was not."""
 
     sees: bool
+    hears: bool
     tokens: int
     document_tokens: int
     pictures: int
-    picture_bytes: int
+    picture_bytes: int  # with those of sound
+    transcripts: dict[str, str]
     withheld: list[dict[str, str]] = field(default_factory=list)
 
     def withhold(self, file: Facts, why: Why) -> None:
@@ -62,7 +72,14 @@ async def with_files(
     if not any(message.files for message in messages):
         return list(messages), []
     always = [*others, messages[-1]]
-    return await in_storage_thread(_with_files, messages, model, always, partial)
+    transcripts = await transcripts_of(sounds_of(messages))
+    return await in_storage_thread(_with_files, messages, model, always, partial, transcripts)
+
+
+def sounds_of(messages: Sequence[PromptMessage]) -> list[str]:
+    """The ids of the sounds that are attached."""
+    files = [file for message in messages for file in message.files]
+    return [file["id"] for file in files if file["kind"] == "audio"]
 
 
 def _with_files(
@@ -70,12 +87,15 @@ def _with_files(
     model: Model,
     always: Sequence[PromptMessage],
     partial: str,
+    transcripts: dict[str, str],
 ) -> tuple[list[PromptMessage], list[dict[str, str]]]:
     taken = sum(message.tokens() + TOKENS_PER_MESSAGE for message in always)
     taken += estimate_tokens(partial) + FENCE_TOKENS * len(always[-1].files)
     free = model.context_tokens - answer_reserve(model) - taken
     of_documents = int(model.context_tokens * DOCUMENT_SHARE)
-    room = _Room(model.sees, free, of_documents, MAX_PICTURES, MAX_PICTURE_BYTES)
+    room = _Room(
+        model.sees, model.hears, free, of_documents, MAX_PICTURES, MAX_PICTURE_BYTES, transcripts
+    )
     newest_first = []
     for message in reversed(messages):
         if message is not messages[-1] and room.tokens > 0:
@@ -88,7 +108,7 @@ def _with_files(
 def _expand(message: PromptMessage, room: _Room) -> PromptMessage:
     if not message.files:
         return message
-    texts, pictures, tokens = [], [], 0
+    texts, pictures, tokens, sound_tokens = [], [], 0, 0
     for file in message.files:
         try:
             text, shown, cost = _render(file, room)
@@ -98,13 +118,23 @@ def _expand(message: PromptMessage, room: _Room) -> PromptMessage:
         texts.append(text)
         pictures += shown
         tokens += cost
+        sound_tokens += cost if file["kind"] == "audio" else 0
     texts.append(message.text)
     text = "\n\n".join(text for text in texts if text.strip())
-    return replace(message, text=text, files=(), pictures=tuple(pictures), picture_tokens=tokens)
+    return replace(
+        message,
+        text=text,
+        files=(),
+        pictures=tuple(pictures),
+        picture_tokens=tokens,
+        sound_tokens=sound_tokens,
+    )
 
 
 def _render(file: Facts, room: _Room) -> tuple[str, list[str], int]:
     """The text, the pictures and their tokens. Raises FileNotFoundError."""
+    if file["kind"] == "audio":
+        return _render_sound(file, room)
     if file["kind"] != "image":
         return _render_document(file, room)
     if not room.sees:
@@ -117,8 +147,47 @@ def _render(file: Facts, room: _Room) -> tuple[str, list[str], int]:
     return f"[picture “{file['name']}”]", [picture_key(file["id"], "model")], tokens
 
 
+def _render_sound(file: Facts, room: _Room) -> tuple[str, list[str], int]:
+    tokens = -(-file["duration_ms"] * SOUND_TOKENS_PER_S // 1_000)
+    found = _sendable(file) if room.hears else None
+    if found is not None:
+        rendition, form = found
+        if _take_picture(file["id"], rendition, tokens, room):
+            shown = sound_key(file["id"], rendition, form)
+            return f"[sound “{file['name']}”]", [shown], tokens
+    transcript = room.transcripts.get(file["id"])
+    if transcript is not None:
+        return _render_transcript(file, transcript, room), [], 0
+    objects.size_of(uuid.UUID(file["id"]), objects.ORIGINAL)  # It may have been deleted.
+    room.withhold(file, "modality" if found is None else "window")
+    why = "you cannot hear sound" if found is None else "there was no room for it"
+    return _marker(file, why), [], 0
+
+
+def _sendable(file: Facts) -> tuple[str, str] | None:
+    """The rendition that models take, and its format: WAV or MP3."""
+    with suppress(FileNotFoundError):
+        objects.size_of(uuid.UUID(file["id"]), objects.WAV)
+        return objects.WAV, "wav"
+    form = {"audio/wav": "wav", "audio/mpeg": "mp3"}.get(file["type"])
+    return (objects.ORIGINAL, form) if form else None
+
+
+def _render_transcript(file: Facts, transcript: str, room: _Room) -> str:
+    kept, tokens = _fitting(transcript, min(room.tokens, room.document_tokens))
+    room.tokens -= tokens
+    room.document_tokens -= tokens
+    texts = [f"[transcript of the sound “{file['name']}”]", kept or "[no speech]"]
+    if left_out := len(transcript) - len(kept):
+        room.withhold(file, "window")
+        texts[1:] = [kept, f"[The rest, {left_out} characters, is left out.]"]
+    texts.append(f"[end of the sound “{file['name']}”]")
+    return "\n".join(texts)
+
+
 def _take_picture(file_id: str, rendition: str, tokens: int, room: _Room) -> bool:
-    """Whether there is room for a picture, which is then taken. Raises FileNotFoundError."""
+    """Whether there is room for a picture, or a sound, which is then taken. Raises
+    FileNotFoundError."""
     size = objects.size_of(uuid.UUID(file_id), rendition)
     if not room.pictures or size > room.picture_bytes or tokens > room.tokens:
         return False

@@ -32,6 +32,7 @@ CACHE_CONTROL = "private, max-age=31536000, immutable"
 # Scripts, forms and requests of a document are turned off, even if somebody opens it as a page.
 POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
 VIEW, VIEW_TYPE = "view", "image/webp"
+SERVED = (objects.ORIGINAL, VIEW, objects.WAV)
 _RANGE = re.compile(r"bytes=(\d{0,12})-(\d{0,12})")
 
 
@@ -39,7 +40,7 @@ _RANGE = re.compile(r"bytes=(\d{0,12})-(\d{0,12})")
 async def rendition(request: HttpRequest, file_id: uuid.UUID, name: str) -> HttpResponseBase:
     """A rendition of a file of the person who requests it; 404 for anything else."""
     user = await request.auser()
-    if name not in (objects.ORIGINAL, VIEW) or not isinstance(user, User) or not user.is_active:
+    if name not in SERVED or not isinstance(user, User) or not user.is_active:
         raise Http404
     row = await sync_to_async(_own)(user, file_id)
     if row is None:
@@ -68,12 +69,13 @@ async def rendition(request: HttpRequest, file_id: uuid.UUID, name: str) -> Http
 
 
 def _describe(response: HttpResponseBase, row: StoredFile, name: str) -> None:
-    is_view = name == VIEW
-    response["Content-Type"] = VIEW_TYPE if is_view else row.facts["type"]
-    named = safe_name(row.name, "file")
+    types = {VIEW: (VIEW_TYPE, ".webp"), objects.WAV: ("audio/wav", ".wav")}
+    content_type, ending = types.get(name, (row.facts["type"], ""))
+    is_inline = name == VIEW or content_type.startswith("audio/")
+    named = safe_name(row.name, "file") + ending
+    response["Content-Type"] = content_type
     response["Content-Disposition"] = (
-        content_disposition_header(not is_view, f"{named}.webp" if is_view else named)
-        or "attachment"
+        content_disposition_header(not is_inline, named) or "attachment"
     )
     response["Cache-Control"] = CACHE_CONTROL
     response["Accept-Ranges"] = "bytes"

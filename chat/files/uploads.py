@@ -7,7 +7,7 @@ swept if they never do.
 import re
 import unicodedata
 import uuid
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.conf import settings
@@ -30,11 +30,13 @@ from chat.files.errors import (
     FileStorageFull,
     FileTooLarge,
 )
+from chat.files.transcribing.states import transcription_state
 from chat.models import StoredFile
 
 PART_BYTES = 4 * 2**20
 # The limit of the largest kind; the check applies the one of each kind.
 MAX_BYTES = 32_000_000
+MAX_WAV_BYTES = 29_000_000
 MAX_NAME_CHARS = 255
 WAKE_ON = "file"
 State = StoredFile.State
@@ -42,12 +44,23 @@ State = StoredFile.State
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """An announced file. `sha256` in hexadecimal digits."""
+    """An announced file. `sha256` in hexadecimal digits. `wav_bytes`: of the WAV that comes with
+    sound; 0 without one."""
 
     id: uuid.UUID
     name: str
     size_bytes: int
     sha256: str
+    wav_bytes: int = 0
+    wav_sha256: str = ""
+
+    @property
+    def all_bytes(self) -> int:
+        return self.size_bytes + self.wav_bytes
+
+    def fields(self) -> dict[str, Any]:
+        """The columns of the row that are as they were announced."""
+        return {name: value for name, value in asdict(self).items() if name != "id"}
 
 
 def begin(owner: User, upload: Upload) -> StoredFile:
@@ -57,7 +70,7 @@ def begin(owner: User, upload: Upload) -> StoredFile:
     """
     if upload.size_bytes == 0:
         raise FileEmpty
-    if upload.size_bytes > MAX_BYTES:
+    if upload.size_bytes > MAX_BYTES or upload.wav_bytes > MAX_WAV_BYTES:
         raise FileTooLarge
     if existing := StoredFile.objects.filter(id=upload.id).first():
         return _repeated(existing, owner, upload)
@@ -65,22 +78,17 @@ def begin(owner: User, upload: Upload) -> StoredFile:
         with transaction.atomic():
             # Locked, so that concurrent uploads together do not exceed the quota.
             User.objects.select_for_update().get(id=owner.id)
-            _require_room(owner, upload.size_bytes)
+            _require_room(owner, upload.all_bytes)
             return StoredFile.objects.create(
-                id=upload.id,
-                owner=owner,
-                name=upload.name,
-                size_bytes=upload.size_bytes,
-                sha256=upload.sha256,
-                stored_bytes=upload.size_bytes,
+                id=upload.id, owner=owner, stored_bytes=upload.all_bytes, **upload.fields()
             )
     except IntegrityError:  # The same request, or somebody's with the same id, was quicker.
         return _repeated(StoredFile.objects.get(id=upload.id), owner, upload)
 
 
 def _repeated(row: StoredFile, owner: User, upload: Upload) -> StoredFile:
-    announced = (row.name, row.size_bytes, row.sha256)
-    if row.owner_id != owner.id or announced != (upload.name, upload.size_bytes, upload.sha256):
+    is_same = all(getattr(row, name) == value for name, value in upload.fields().items())
+    if row.owner_id != owner.id or not is_same:
         raise IdReused
     return row
 
@@ -114,31 +122,41 @@ def stored_bytes_of(owner: User) -> int:
 
 def own_file(owner: User, file_id: uuid.UUID) -> StoredFile:
     """Raises FileNotFound, also for somebody else's and for one that is being erased."""
-    rows = StoredFile.objects.exclude(state=State.ERASED).select_related("owner")
+    rows = StoredFile.objects.exclude(state=State.ERASED).select_related("owner", "transcript")
     row = rows.filter(id=file_id, owner=owner).first()
     if row is None:
         raise FileNotFound
     return row
 
 
-def part_size(row: StoredFile, number: int) -> int:
+# What is uploaded is the original and, of sound, the WAV.
+
+
+def part_size(row: StoredFile, rendition: str, number: int) -> int:
     """The size of one part in bytes. Raises BadRequest if the file has no such part."""
-    if not 0 <= number < part_count(row):
-        raise BadRequest(f"This file has {part_count(row)} parts, counted from 0.")
-    return min(PART_BYTES, row.size_bytes - number * PART_BYTES)
+    count = part_count(row, rendition)
+    if not 0 <= number < count:
+        raise BadRequest(f"This file has {count} parts, counted from 0.")
+    return min(PART_BYTES, _size_of(row, rendition) - number * PART_BYTES)
 
 
-def part_count(row: StoredFile) -> int:
-    return -(-row.size_bytes // PART_BYTES)
+def part_count(row: StoredFile, rendition: str) -> int:
+    return -(-_size_of(row, rendition) // PART_BYTES)
 
 
-def note_part(row: StoredFile, number: int) -> StoredFile:
+def _size_of(row: StoredFile, rendition: str) -> int:
+    return row.wav_bytes if rendition == objects.WAV else row.size_bytes
+
+
+def note_part(row: StoredFile, rendition: str, number: int) -> StoredFile:
     """A part is stored. Returns the row with all the parts that have arrived. Raises FileNotFound
     if the file was erased meanwhile."""
     uploading = StoredFile.objects.filter(id=row.id, state=State.UPLOADING)
-    if not uploading.update(parts=F("parts").bitor(1 << number), changed_at=timezone.now()):
+    column = "wav_parts" if rendition == objects.WAV else "parts"
+    arrived = {column: F(column).bitor(1 << number), "changed_at": timezone.now()}
+    if not uploading.update(**arrived):
         # It was completed by a repeated request: the part is no longer needed.
-        objects.erase_part(row.id, number)
+        objects.erase_part(row.id, rendition, number)
     return own_file(row.owner, row.id)
 
 
@@ -146,14 +164,19 @@ def complete(row: StoredFile) -> StoredFile:
     """Have a worker check the file. Raises FileIncomplete."""
     if row.state != State.UPLOADING:
         return row
-    if missing := sorted(set(range(part_count(row))) - set(parts_of(row))):
-        raise FileIncomplete(missing)
+    missing, wav_missing = _missing(row, objects.ORIGINAL), _missing(row, objects.WAV)
+    if missing or wav_missing:
+        raise FileIncomplete(missing, wav_missing)
     with transaction.atomic():
         uploading = StoredFile.objects.filter(id=row.id, state=State.UPLOADING)
         uploading.update(state=State.CHECKING, changed_at=timezone.now())
         wake_workers(WAKE_ON)
     row.refresh_from_db()
     return row
+
+
+def _missing(row: StoredFile, rendition: str) -> list[int]:
+    return sorted(set(range(part_count(row, rendition))) - set(parts_of(row, rendition)))
 
 
 def discard(owner: User, file_id: uuid.UUID) -> None:
@@ -191,9 +214,10 @@ def erase_rows(which: Q, *, erased_from: uuid.UUID | None = None) -> None:
         wake_workers(WAKE_ON)
 
 
-def parts_of(row: StoredFile) -> list[int]:
+def parts_of(row: StoredFile, rendition: str) -> list[int]:
     """The parts that have arrived."""
-    return [number for number in range(part_count(row)) if row.parts >> number & 1]
+    arrived = row.wav_parts if rendition == objects.WAV else row.parts
+    return [number for number in range(part_count(row, rendition)) if arrived >> number & 1]
 
 
 def refusal_of(row: StoredFile) -> ChatError:
@@ -211,10 +235,14 @@ def file_state(row: StoredFile) -> dict[str, Any]:
         "bytes": row.size_bytes,
         "state": row.state,
         "part_bytes": PART_BYTES,
-        "parts": parts_of(row),
+        "parts": parts_of(row, objects.ORIGINAL),
     }
+    if row.wav_bytes:
+        state["wav_parts"] = parts_of(row, objects.WAV)
     if row.state == State.READY:
         state["file"] = row.facts
+        if row.facts.get("kind") == "audio":
+            state |= transcription_state(row)
     if row.state == State.REFUSED:
         refusal = refusal_of(row)
         state["error"] = {"code": refusal.code, "message": refusal.message}
@@ -237,8 +265,9 @@ def clean_name(value: object) -> str:
     return f"{stem[: MAX_NAME_CHARS - len(ending) - 1]}.{ending}"
 
 
-def write_part(row: StoredFile, number: int, data: bytes) -> None:
+def write_part(row: StoredFile, rendition: str, number: int, data: bytes) -> None:
     """Store the bytes of one part. Raises BadRequest if they are too few or too many."""
-    if len(data) != part_size(row, number):
-        raise BadRequest(f"Part {number} of this file has {part_size(row, number)} bytes.")
-    objects.write_part(row.id, number, data)
+    size = part_size(row, rendition, number)
+    if len(data) != size:
+        raise BadRequest(f"Part {number} of this file has {size} bytes.")
+    objects.write_part(row.id, rendition, number, data)

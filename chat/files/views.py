@@ -5,6 +5,7 @@ import logging
 import re
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,9 +21,10 @@ from accounts.guests.visitor import sign_in_guest
 from accounts.models import User
 from accounts.people import person_json, require_user
 from chat.errors import BadRequest
-from chat.files import uploads
+from chat.files import objects, uploads
 from chat.files.errors import StorageUnavailable
 from chat.files.storage_threads import in_storage_thread
+from chat.files.transcribing import orders
 from chat.files.uploads import Upload
 from chat.models import StoredFile
 from chat.uuids import read_uuid
@@ -46,20 +48,32 @@ async def file_list(request: HttpRequest) -> HttpResponse:
     writer = await writer_of(request)
     is_repeated = await StoredFile.objects.filter(id=upload.id).aexists()
     if not is_repeated:
-        await storage.count_files_for_address(writer, upload.size_bytes)
+        await storage.count_files_for_address(writer, upload.all_bytes)
     begin = sync_to_async(_begin_for_visitor)
     user, row = await begin(request, upload, writer, is_repeated=is_repeated)
     return JsonResponse(uploads.file_state(row) | {"user": person_json(user)})
 
 
 def _upload(body: dict[str, Any]) -> Upload:
+    size, digest = _size_and_digest(body)
+    name = uploads.clean_name(body.get("name"))
+    upload = Upload(read_uuid(body.get("id"), "id"), name, size, digest)
+    wav = body.get("wav")
+    if wav is None:
+        return upload
+    if not isinstance(wav, dict):
+        raise BadRequest("“wav” must be an object.")
+    wav_size, wav_digest = _size_and_digest(wav)
+    return replace(upload, wav_bytes=wav_size, wav_sha256=wav_digest if wav_size else "")
+
+
+def _size_and_digest(body: dict[str, Any]) -> tuple[int, str]:
     size, digest = body.get("bytes"), body.get("sha256")
     if type(size) is not int or not 0 <= size < 2**31:
         raise BadRequest("“bytes” must be the size of the file.")
     if not isinstance(digest, str) or not SHA256.fullmatch(digest):
         raise BadRequest("“sha256” must be 64 hexadecimal digits in small letters.")
-    name = uploads.clean_name(body.get("name"))
-    return Upload(read_uuid(body.get("id"), "id"), name, size, digest)
+    return size, digest
 
 
 def _begin_for_visitor(
@@ -95,17 +109,20 @@ async def file(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
 
 
 @api("PUT")
-async def part(request: HttpRequest, file_id: uuid.UUID, number: int) -> HttpResponse:
+async def part(
+    request: HttpRequest, file_id: uuid.UUID, number: int, rendition: str = objects.ORIGINAL
+) -> HttpResponse:
     """PUT: one part, as raw bytes. Parts may arrive in any order, and again."""
     user = await require_user(request)
     row = await sync_to_async(uploads.own_file)(user, file_id)
-    size = uploads.part_size(row, number)
-    if row.state == StoredFile.State.UPLOADING and number not in uploads.parts_of(row):
+    size = uploads.part_size(row, rendition, number)
+    is_new = number not in uploads.parts_of(row, rendition)
+    if row.state == StoredFile.State.UPLOADING and is_new:
         async with _place_for_part():
             # One byte more than it may have, which `write_part` notices.
             data = await asyncio.to_thread(request.read, size + 1)
-            await in_storage_thread(_in_storage, uploads.write_part, row, number, data)
-        row = await sync_to_async(uploads.note_part)(row, number)
+            await in_storage_thread(_in_storage, uploads.write_part, row, rendition, number, data)
+        row = await sync_to_async(uploads.note_part)(row, rendition, number)
     return JsonResponse(uploads.file_state(row))
 
 
@@ -115,6 +132,16 @@ async def complete(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
     user = await require_user(request)
     row = await sync_to_async(uploads.own_file)(user, file_id)
     row = await sync_to_async(uploads.complete)(row)
+    return JsonResponse(uploads.file_state(row), status=HTTPStatus.ACCEPTED)
+
+
+@api("POST")
+async def transcribe(request: HttpRequest, file_id: uuid.UUID) -> HttpResponse:
+    """POST: try once more to have the speech of a file written down."""
+    user = await require_user_for_change(request)
+    row = await sync_to_async(uploads.own_file)(user, file_id)
+    await sync_to_async(orders.order_again)(row)
+    row = await sync_to_async(uploads.own_file)(user, file_id)
     return JsonResponse(uploads.file_state(row), status=HTTPStatus.ACCEPTED)
 
 

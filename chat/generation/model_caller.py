@@ -8,14 +8,15 @@ from functools import partial
 from chat import events as ev
 from chat.charging.answer_charge import AnswerCharge
 from chat.files.pictures import with_pictures
-from chat.files.prompt_files import with_files
+from chat.files.prompt_files import sounds_of, with_files
+from chat.files.transcribing.texts import wait_for_transcripts
 from chat.generation import events as answer_events
 from chat.generation.outcomes import Interruption
 from chat.generation.reply_log import ReplyLog
 from chat.llm import learned
 from chat.llm.catalogue import Catalogue, Model, UnknownModelError
 from chat.llm.client import Delta, Finish, stream_answer
-from chat.llm.errors import ContextTooLong, PicturesRefused, ProviderError
+from chat.llm.errors import ContextTooLong, PicturesRefused, ProviderError, SoundRefused
 from chat.llm.prompt import Prompt, build_prompt, smaller_window, system_messages
 from chat.llm.tokens import MAX_CHARS_PER_TOKEN
 from chat.llm.user_models import find_for_call
@@ -44,6 +45,7 @@ class ModelCaller:
         self._smaller_model: Model | None = None
         # Whether it refused pictures, for the rest of this reply.
         self._is_blind = False
+        self._is_deaf = False  # Likewise sound.
 
     @property
     def reasoning_ms(self) -> int | None:
@@ -60,6 +62,9 @@ class ModelCaller:
             return None
         found = self._as_learned(await self._find_model())
         model = await self._charge.price_attempt(message, found)
+        await self._wait_for_transcripts(model)
+        if self._interruption.reason is not None:
+            return None
         prompt = await self._build_prompt(model, partial=str(message.text))
         await self._charge.reserve(message, model, prompt)
         await self._append_start(message, model, prompt, reason)
@@ -75,14 +80,26 @@ class ModelCaller:
         except PicturesRefused:
             self._is_blind = True
             raise
+        except SoundRefused:
+            self._is_deaf = True
+            raise
         finally:
             await self._reply_log.parts.flush()
 
     def _as_learned(self, model: Model) -> Model:
-        """The model, without sight if it has refused pictures."""
-        if self._is_blind or learned.model_key(model) in learned.refuses_pictures:
-            return replace(model, listed_inputs=("text",))
+        """The model, without sight if it has refused pictures, and without hearing if it has
+        refused sound."""
+        key = learned.model_key(model)
+        if self._is_blind or key in learned.refuses_pictures:
+            model = model.without_input("image")
+        if self._is_deaf or key in learned.refuses_sound:
+            model = model.without_input("audio")
         return model
+
+    async def _wait_for_transcripts(self, model: Model) -> None:
+        sounds = [] if model.hears else sounds_of(self._reply_log.conversation.messages)
+        if sounds:
+            await self._interruption.run(wait_for_transcripts(sounds))
 
     async def _find_model(self) -> Model:
         if self._smaller_model is not None:
@@ -103,7 +120,8 @@ class ModelCaller:
         before = conversation.messages
         messages, withheld = await with_files(before, model, system, partial)
         prompt = await build_prompt([*system, *messages], model, partial=partial)
-        return replace(prompt, withheld=tuple(withheld)) if withheld else prompt
+        sound_tokens = sum(message.sound_tokens for message in messages)
+        return replace(prompt, withheld=tuple(withheld), sound_tokens=sound_tokens)
 
     async def _append_start(
         self, message: Message, model: Model, prompt: Prompt, reason: ev.ResumeReason
@@ -154,6 +172,8 @@ class ModelCaller:
         self._charge.mark_accepted()
         if self._is_blind:
             learned.refuses_pictures.add(learned.model_key(model), True)
+        if self._is_deaf:
+            learned.refuses_sound.add(learned.model_key(model), True)
 
 
 class ReasoningTimer:

@@ -11,9 +11,10 @@ import contextlib
 import re
 import urllib.request
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, replace
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
 
@@ -30,7 +31,7 @@ from accounts.provider_keys.address_filter import (
 from chat.llm import learned
 from chat.llm.continuation import AskSeam, PrefillSeam
 from chat.llm.endpoints import Endpoint, Model
-from chat.llm.errors import PicturesRefused, ProviderError, classify
+from chat.llm.errors import PicturesRefused, ProviderError, SoundRefused, classify
 from chat.llm.http.bounded_client import BoundedClient
 from chat.llm.http.transport import StreamTransport
 from chat.llm.prompt import Prompt
@@ -40,9 +41,18 @@ from chat.llm.stream.body import AnswerStream, Delta, Finish, Seam, stored_bytes
 from chat.llm.stream.think_marks import marks_for
 from chat.llm.stream.think_tags import ThinkSplitter
 
-__all__ = ["Delta", "Finish", "close_clients", "choose_continuation", "stream_answer"]
+__all__ = [
+    "Body",
+    "Delta",
+    "Finish",
+    "close_clients",
+    "choose_continuation",
+    "post_once",
+    "stream_answer",
+]
 
 MAX_CONNECTIONS = 2000
+MAX_RESPONSE_BYTES = 5_000_000  # of a response that is read as a whole
 LONG_BYTES = 64 * 1024
 # Limits for unused clients of people's own keys.
 MAX_IDLE_CLIENTS = 100
@@ -193,6 +203,75 @@ async def close_clients() -> None:
         await pooled.client.close()
 
 
+@dataclass(frozen=True, slots=True)
+class Body:
+    """What a request sends: JSON, or the fields and the files of a form."""
+
+    json: bytes | None = None
+    fields: dict[str, str] | None = None
+    files: dict[str, tuple[str, bytes, str]] | None = None
+
+    def to_options(self) -> dict[str, Any]:
+        """The arguments of the library's `post`."""
+        kind = "application/json" if self.files is None else "multipart/form-data"
+        headers = {"Content-Type": kind}
+        options = {"options": {"headers": headers, "security": {"bearer_auth": True}}}
+        if self.files is None:
+            return options | {"content": self.json}
+        return options | {"body": self.fields, "files": self.files}
+
+
+async def post_once(endpoint: Endpoint, path: str, body: Body, limit_s: float) -> bytes:
+    """The body of the response to one POST. Raises ProviderError. Cancelling the task closes the
+    connection."""
+    with _as_provider_errors():
+        async with _client(endpoint) as client, asyncio.timeout(limit_s):
+            if endpoint.guarded:  # The settings may have changed since it was saved.
+                normal_url(endpoint.base_url)
+            response = await _post(client, path, body)
+            async with contextlib.aclosing(response):
+                read = bytearray()
+                async for piece in response.aiter_bytes():
+                    read += piece
+                    if len(read) > MAX_RESPONSE_BYTES:
+                        raise ProviderError("bad_stream")
+                return bytes(read)
+
+
+async def _post(client: openai.AsyncOpenAI, path: str, body: Body) -> httpx2.Response:
+    """The response, of which only the head is read. Raises the errors of the library."""
+    # Not `chat.completions.create`: it walks through each message in Python, which takes 100 ms
+    # for 200 messages, in the event loop.
+    response: httpx2.Response = await client.post(
+        path, cast_to=httpx2.Response, stream=True, **body.to_options()
+    )
+    return response
+
+
+@contextlib.contextmanager
+def _as_provider_errors() -> Generator[None]:
+    """Raises ProviderError for the errors of the library, without the provider's own words."""
+    try:
+        yield
+    except openai.APIStatusError as e:
+        try:
+            error = classify(e.status_code, e.body, e.response.headers)
+        except RecursionError:  # deeply nested lists
+            error = classify(e.status_code, None, e.response.headers)
+        raise error from None
+    except (openai.APITimeoutError, TimeoutError) as e:
+        raise ProviderError("provider_timeout") from e
+    except AddressRefusedError as e:
+        raise ProviderError("address_refused") from e
+    except (UnicodeEncodeError, httpx2.LocalProtocolError):
+        # A header cannot be sent. The cause is dropped because it quotes the header.
+        raise ProviderError("provider_auth") from None
+    except (openai.APIConnectionError, UnreachableError, httpx2.HTTPError) as e:
+        raise ProviderError("provider_down") from e
+    except openai.OpenAIError as e:
+        raise ProviderError("bad_request") from e
+
+
 class _ModelCall:
     """One call of a model. Repeats a request in another form if its form was refused."""
 
@@ -258,18 +337,7 @@ class _ModelCall:
                 normal_url(self.model.endpoint.base_url)
             async with asyncio.timeout_at(self.started_at + limit_s):
                 body = await encode_request(self.form.request(self.max_tokens, self.temperature))
-                # Not `chat.completions.create`: it walks through each message in Python, which
-                # takes 100 ms for 200 messages, in the event loop.
-                response: httpx2.Response = await client.post(
-                    "/chat/completions",
-                    content=body,
-                    options={
-                        "headers": {"Content-Type": "application/json"},
-                        "security": {"bearer_auth": True},
-                    },
-                    cast_to=httpx2.Response,
-                    stream=True,
-                )
+                response = await _post(client, "/chat/completions", Body(body))
                 stack.push_async_callback(response.aclose)
                 return response
         except openai.APIStatusError as e:
@@ -292,6 +360,8 @@ class _ModelCall:
         without its cause, because the cause's message quotes the provider."""
         status, body = refusal.status_code, refusal.body
         try:
+            if self.form.refuses_sound(status, body):
+                raise SoundRefused from None
             if self.form.refuses_pictures(status, body):
                 raise PicturesRefused from None
             if self.form.learn(status, body):

@@ -62,21 +62,37 @@ class Model:
     server: str = ""  # the server software, where requests differ: "llamacpp", "vllm", "ollama"
     # The prices in the provider's list, unchanged: OpenRouter's `pricing`, its `overrides` as JSON.
     pricing: tuple[tuple[str, str], ...] = ()
-    # What it reads, as the provider lists it: "text", "image", ...; empty if the list does not say.
+    # What it reads, as the provider lists it: "text", "image", "audio", ...; empty if the list does
+    # not say.
     listed_inputs: tuple[str, ...] = ()
 
     @property
     def sees(self) -> bool:
         """Whether pictures can be sent to it. Unknown counts as no: an unwanted picture makes many
         servers refuse the whole request."""
+        return self._reads("image", settings.VISION_MODELS)
+
+    @property
+    def hears(self) -> bool:
+        """Likewise sound."""
+        return self._reads("audio", settings.HEARING_MODELS)
+
+    def _reads(self, kind: str, globs: list[str]) -> bool:
         if self.listed_inputs:
-            return "image" in self.listed_inputs
+            return kind in self.listed_inputs
         if self.endpoint.is_embedded:
             return False
         name = self.provider_name.rpartition("/")[2].lower()
-        return any(
-            fnmatchcase(name, glob) or fnmatchcase(self.id, glob) for glob in settings.VISION_MODELS
-        )
+        return any(fnmatchcase(name, glob) or fnmatchcase(self.id, glob) for glob in globs)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """What can be sent to it."""
+        kinds = (("image", self.sees), ("audio", self.hears))
+        return ("text", *(kind for kind, is_read in kinds if is_read))
+
+    def without_input(self, kind: str) -> "Model":
+        return replace(self, listed_inputs=tuple(each for each in self.inputs if each != kind))
 
     @property
     def provider_name(self) -> str:
@@ -107,7 +123,8 @@ class Model:
 
     def to_dict(self) -> dict[str, Any]:
         """The fields that the page and the API show."""
-        return ({"inputs": ["text", "image"]} if self.sees else {}) | {
+        inputs = list(self.inputs)
+        return ({"inputs": inputs} if len(inputs) > 1 else {}) | {
             "id": self.id,
             "name": self.name,
             "context_tokens": self.context_tokens,

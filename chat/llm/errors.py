@@ -2,7 +2,8 @@
 
 ProviderError(code)     a call failed; `code` is a key of SENTENCES
 ├── ContextTooLong      code context_too_long; `limit_tokens` if the provider gave its limit
-└── PicturesRefused     the model reads no pictures; the next attempt sends none
+├── PicturesRefused     the model reads no pictures; the next attempt sends none
+└── SoundRefused        the model hears no sound; the next attempt sends none
 UnknownModelError       no endpoint offers this model id
 
 A provider's own text never leaves `classify`, because it may quote the prompt, a key or an address.
@@ -181,6 +182,11 @@ class ContextTooLong(ProviderError):
 
 
 class PicturesRefused(ProviderError):
+    def __init__(self) -> None:
+        super().__init__("bad_request", permanent=False)
+
+
+class SoundRefused(ProviderError):
     def __init__(self) -> None:
         super().__init__("bad_request", permanent=False)
 

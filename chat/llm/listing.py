@@ -27,6 +27,7 @@ TIMEOUT_S = 5.0
 MAX_BYTES = 5_000_000
 MAX_MODELS = 2_000
 MAX_OLLAMA_DETAILS = 30  # one request each
+_OLLAMA_INPUTS = (("audio", "audio"), ("image", "vision"))
 
 
 class FetchError(Exception):
@@ -152,7 +153,8 @@ def _inputs(entry: dict[str, Any]) -> tuple[str, ...]:
         return tuple(sorted({kind for kind in listed if isinstance(kind, str)}))
     able = entry.get("capabilities")
     if isinstance(able, dict) and isinstance(able.get("vision"), bool):  # Mistral
-        return ("image", "text") if able["vision"] else ("text",)
+        named = (("audio", "audio"), ("image", "vision"))
+        return (*(kind for kind, name in named if able.get(name) is True), "text")
     return ("image", "text") if isinstance(able, list) and "multimodal" in able else ()
 
 
@@ -189,7 +191,8 @@ def _ollama_details(model: Model, place: int) -> Model | None:
             return None
         if match := re.search(r"num_ctx\s+(\d+)", str(shown.get("parameters", ""))):
             window = int(match[1])
-    inputs = ("image", "text") if "vision" in shown.get("capabilities", ()) else ("text",)
+    able = shown.get("capabilities", ())
+    inputs = tuple(kind for kind, name in _OLLAMA_INPUTS if name in able) + ("text",)
     return replace(
         model,
         context_tokens=window,

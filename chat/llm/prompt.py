@@ -44,6 +44,7 @@ class PromptMessage:
 
     `files`: what is attached, as `File` objects (docs/protocol.md) without thumbs.
     chat/files/prompt_files.py makes text and `pictures` of them, which count `picture_tokens`.
+    Sound is among the pictures; of their tokens, `sound_tokens` are its.
     """
 
     role: str
@@ -51,6 +52,7 @@ class PromptMessage:
     files: tuple[dict[str, Any], ...] = ()
     pictures: tuple[str, ...] = ()
     picture_tokens: int = 0
+    sound_tokens: int = 0
     _tokens: int | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
@@ -77,11 +79,14 @@ class Prompt:
     left_out: int
     prompt_tokens: int
     withheld: tuple[dict[str, str], ...] = ()
+    # At most so many of its tokens are of sound.
+    sound_tokens: int = 0
 
     @property
     def pictures(self) -> int:
-        """How many pictures it has, as long as they are named."""
-        return sum(len(message.get("pictures", ())) for message in self.messages)
+        """How many pictures it has, without sounds, as long as they are named."""
+        names = [name for message in self.messages for name in message.get("pictures", ())]
+        return sum("." not in name for name in names)
 
 
 def system_messages(of_person: str, of_project: str, of_chat: str) -> list[PromptMessage]:

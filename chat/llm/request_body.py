@@ -28,10 +28,13 @@ async def encode_request(request: dict[str, Any]) -> bytes:
 
 
 def _content_chars(content: Any) -> int:
-    """The characters of a text, or of the parts of a message with pictures."""
+    """The characters of a text, or of the parts of a message with pictures and sound."""
     if isinstance(content, str):
         return len(content)
-    return sum(
-        len(part["text"] if part["type"] == "text" else part["image_url"]["url"])
-        for part in content
-    )
+    return sum(_part_chars(part) for part in content)
+
+
+def _part_chars(part: dict[str, Any]) -> int:
+    if part["type"] == "input_audio":
+        return len(part["input_audio"]["data"])
+    return len(part["text"] if part["type"] == "text" else part["image_url"]["url"])

@@ -29,6 +29,15 @@ _ABOUT_PICTURES = re.compile(
     r"|content.{0,60}(must be|expected|should be).{0,12}(a |valid )?string|expected a string",
     re.DOTALL,
 )
+_ABOUT_SOUND = re.compile(
+    r"(model|endpoint)s?\b.{0,60}(does|do|is|are|can)( ?not|n't) .{0,12}"
+    r"(support|accept|process|hear).{0,30}(audio|sound|multi-?modal)"
+    r"|(audio|multi-?modal)\w* inputs? (is|are) not (supported|enabled)"
+    r"|no endpoints found that support .{0,20}audio|mmproj|input_audio.{0,40}only supported"
+    r"|(invalid value|unknown variant|unexpected|unsupported).{0,12}input_audio"
+    r"|content.{0,60}(must be|expected|should be).{0,12}(a |valid )?string|expected a string",
+    re.DOTALL,
+)
 _ABOUT_SYSTEM = re.compile(
     r"\b(system|developer)\b.{0,80}(role|message|instruction|prompt|support|enabled|allow)"
     r"|role.{0,80}\b(system|developer)\b|roles? must alternate|alternate user/assistant"
@@ -92,11 +101,20 @@ class RequestForm:
 
         A single picture may be refused for what it shows; that says nothing about the model.
         """
+        return self._refuses("image_url", _ABOUT_PICTURES, status, body)
+
+    def refuses_sound(self, status: int, body: object) -> bool:
+        """Likewise for sound."""
+        return self._refuses("input_audio", _ABOUT_SOUND, status, body)
+
+    def _refuses(self, kind: str, about: re.Pattern[str], status: int, body: object) -> bool:
         if status not in (404, 415, *_TEMPLATE_MAY_FAIL):
             return False
-        if not any(isinstance(message["content"], list) for message in self.prompt.messages):
+        contents = [message["content"] for message in self.prompt.messages]
+        parts = [part for content in contents if isinstance(content, list) for part in content]
+        if not any(part["type"] == kind for part in parts):
             return False
-        return bool(_ABOUT_PICTURES.search(str(body).lower()[:MAX_TEXT_CHARS]))
+        return bool(about.search(str(body).lower()[:MAX_TEXT_CHARS]))
 
     def learn(self, status: int, body: object) -> bool:
         """Whether this refusal was about the form of the request. If so, the form is changed."""

@@ -26,6 +26,8 @@ SLICE = 16_384  # characters
 TOKENS_PER_MESSAGE = 8
 # No call uses more, so a higher report is a mistake. It also keeps every sum within the database's
 # range.
+# Google's rule for sound, the strictest of the usual ones.
+SOUND_TOKENS_PER_S = 32
 MAX_REPORTED_TOKENS = 100_000_000
 # No long text has more characters per token than this on average.
 MAX_CHARS_PER_TOKEN = 16
@@ -112,7 +114,16 @@ def read_usage(usage: dict[str, Any]) -> TokenUsage | None:
     elif beside:
         completion += beside
         reasoning = beside if reasoning is None else reasoning
-    return TokenUsage(prompt, completion, cached, reasoning, cost, cache_write_tokens=written)
+    heard = _detail(usage, "prompt_tokens_details", "audio_tokens")
+    return TokenUsage(
+        prompt,
+        completion,
+        cached,
+        reasoning,
+        cost,
+        cache_write_tokens=written,
+        audio_tokens=heard,
+    )
 
 
 def is_implausible(usage: TokenUsage, chars: int) -> bool:

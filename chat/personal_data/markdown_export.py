@@ -92,6 +92,8 @@ def _message(
         name, path = _escaped(file["name"]), quote(name_file(file))
         shows = f": {_escaped(file['alt'])}" if file.get("alt") else ""
         yield f"- File: [{name}]({path}){shows}\n" if path else f"- File: {name}{shows}\n"
+        if said := " ".join(file.get("text", "").split()):
+            yield f"  > {_escaped(said)}\n"
     if message.files:
         yield "\n"
     if text := str(message.text):

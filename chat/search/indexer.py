@@ -21,6 +21,7 @@ from django.utils import timezone
 from chat.events import MessageCompleted, MessageCreated, MessageError
 from chat.models import Chat, MessageText
 from chat.search.file_texts import texts_of
+from chat.search.speech import sounds_in, speech_in, with_messages_of_files
 from chat.search.words import MAX_CHARS, VERSION, searchable
 from streams.cursors import START
 from streams.log import Entry, get_log
@@ -99,10 +100,11 @@ async def _catch_up(chat: Chat) -> None:
         entries, more = await get_log().read_page(
             stream, str(chat.id), after, ENTRIES_AT_A_TIME, parts=False
         )
-        # In a thread: splitting a long text into words would block the event loop.
-        texts = await asyncio.to_thread(_texts, entries)
-        seen.update(text.message_id for text in texts)
         to = entries[-1].id if entries else after
+        entries = await with_messages_of_files(stream, str(chat.id), entries)
+        # In a thread: splitting a long text into words would block the event loop.
+        texts = await asyncio.to_thread(_texts, entries, await speech_in(entries))
+        seen.update(text.message_id for text in texts)
         if not await sync_to_async(_store)(chat, texts, after, to, not more):
             return
         after = to
@@ -117,14 +119,17 @@ def _due(limit: int) -> list[Chat]:
     return list(due.select_related("owner").order_by("search_due_at")[:limit])
 
 
-def _texts(entries: list[Entry]) -> list[MessageText]:
-    """The texts that these entries complete; for a continued message, the last one."""
+def _texts(entries: list[Entry], speech: dict[str, str]) -> list[MessageText]:
+    """The texts that these entries complete; for a continued message, the last one. `speech`: what
+    is said in attached sound, by the ids of the files."""
     texts: dict[str, MessageText] = {}
     for entry in entries:
         completed = _completed_message(entry)
         if completed is None or not completed[2].strip():
             continue
         message, role, text = completed
+        said = (speech.get(file_id) for file_id in sounds_in(entry))
+        text = "\n".join([text, *filter(None, said)])
         texts[message] = MessageText(
             message_id=uuid.UUID(message),
             role=role,

@@ -10,7 +10,8 @@ from typing import Any
 
 from django.conf import settings
 
-PERMISSIONS_POLICY = ", ".join(
+# Speech is recorded by our pages only.
+PERMISSIONS_POLICY = "microphone=(self), " + ", ".join(
     f"{feature}=()"
     for feature in (
         "accelerometer",
@@ -23,7 +24,6 @@ PERMISSIONS_POLICY = ", ".join(
         "gyroscope",
         "hid",
         "magnetometer",
-        "microphone",
         "midi",
         "payment",
         "serial",

@@ -8,6 +8,7 @@ from streams.log import Entry
 
 MESSAGES = [f"m{i}" for i in range(6)]
 FILES = [{"id": f"f{n}", "kind": "image", "name": "a", "thumb": "data:"} for n in range(2)]
+FILES.append({"id": "f2", "kind": "audio", "name": "b", "duration_ms": 5})
 texts = st.text(alphabet=st.sampled_from("ab \n*`é😀ß"), max_size=6)
 messages = st.sampled_from(MESSAGES)
 parents = st.none() | messages
@@ -60,7 +61,8 @@ events = st.one_of(
         text=texts,
         files=st.lists(st.sampled_from(FILES), max_size=2),
     ),
-    _event("file.erased", file=st.sampled_from(["f0", "f1", "f2"])),
+    _event("file.erased", file=st.sampled_from(["f0", "f1", "f2", "f3"])),
+    _event("file.transcribed", file=st.sampled_from(["f1", "f2", "f3"]), text=texts),
     _event("message.delta", message=messages, text=texts),
     _event("message.rated", message=messages, rating=st.sampled_from(["up", "down", "none"])),
     _event("message.reasoning", message=messages, text=texts),

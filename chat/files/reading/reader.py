@@ -32,6 +32,9 @@ BOUNDS = Bounds(
     model_side=1_568,
     thumb_side=256,
     thumb_bytes=8_000,
+    sound_bytes=25_000_000,
+    wav_bytes=29_000_000,  # 15 minutes at 16 kHz take 28.8 MB.
+    sound_s=15 * 60,
 )
 # The process yields to others, so on a busy machine it may take several times as long as it works.
 LIMITS = Limits(memory_bytes=1024 * 1024 * 1024, file_bytes=8_000_000, cpu_s=20, wall_s=60)

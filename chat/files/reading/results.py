@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from chat.files.reading.child.outcome import Bounds
 
-Kind = Literal["image", "document", "text"]
+Kind = Literal["image", "audio", "document", "text"]
 
 REASONS = {
     "kind", "too_large", "too_many_pixels", "too_long", "damaged", "locked", "empty",
@@ -28,6 +28,9 @@ _TYPES: dict[str, Kind] = {
             "application/vnd.oasis.opendocument.spreadsheet",
         ),
         "document",
+    ),
+    **dict.fromkeys(
+        ("audio/wav", "audio/mpeg", "audio/mp4", "audio/ogg", "audio/webm", "audio/flac"), "audio"
     ),
     "text/plain": "text",
 }
@@ -62,6 +65,8 @@ class ReadFile:
     # {"page": a number, a sheet's name or null, "text"}; `page-<n>` (JPEG) of a PDF's pages
     # without text.
     renditions: dict[str, Path]
+    duration_ms: int | None = None  # of sound
+    is_plain_wav: bool = False  # 16 kHz mono 16-bit
 
 
 class _Wrong(Exception):
@@ -93,7 +98,7 @@ def _read_file(result: dict[str, Any], folder: Path, bounds: Bounds) -> ReadFile
     if result["kind"] != kind or sorted(names) != sorted(os.listdir(folder)):
         raise _Wrong
     width, height = _size(result, kind, bounds)
-    chars = _number(result["chars"], bounds.chars, is_needed=kind != "image")
+    chars = _number(result["chars"], bounds.chars, is_needed=kind in ("document", "text"))
     is_pdf = result["type"] == "application/pdf"
     data = {name: _content(folder / name, name, bounds) for name in names}
     if "text" in data and _chars(data["text"]) != chars:
@@ -108,6 +113,10 @@ def _read_file(result: dict[str, Any], folder: Path, bounds: Bounds) -> ReadFile
         is_cut=result["is_cut"] is True,
         thumb=data.get("thumb"),
         renditions={name: folder / name for name in names if name != "thumb"},
+        duration_ms=_number(
+            result["duration_ms"], bounds.sound_s * 1_000, is_needed=kind == "audio"
+        ),
+        is_plain_wav=result["is_plain_wav"] is True,
     )
 
 
@@ -119,8 +128,9 @@ def _names(names: Any, kind: Kind, bounds: Bounds) -> list[str]:
         raise _Wrong
     pages = [name for name in names if (m := _PAGE.fullmatch(name)) and int(m[1]) <= bounds.pages]
     others = set(names) - set(pages)
-    expected = {
+    expected: dict[Kind, list[set[str]]] = {
         "image": [{"view", "model", "thumb"}],
+        "audio": [set()],
         "document": [{"text"}, {"text", "thumb"}],
         "text": [{"text"}],
     }

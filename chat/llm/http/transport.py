@@ -47,18 +47,18 @@ class StreamTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         host = request.url.raw_host.decode("ascii")
         origin = (request.url.scheme == "https", host, request.url.port or 0)
-        head = request_head(request)
+        head, body = request_head(request), await request.aread()
         connection = self._idle.take(origin) or await self._connect(origin)
-        exchange = Exchange(connection, request.method, head, request.content)
+        exchange = Exchange(connection, request.method, head, body)
         try:
             status, headers = await exchange.head()
         except BaseException:
             exchange.abort()
             raise
-        body = Body(exchange, self._idle, origin)
+        stream = Body(exchange, self._idle, origin)
         if self._only_headers is not None:
             headers = [pair for pair in headers if pair[0].lower() in self._only_headers]
-        return httpx2.Response(status, headers=headers, stream=body)
+        return httpx2.Response(status, headers=headers, stream=stream)
 
     async def _connect(self, origin: Origin) -> Connection:
         secure, host, port = origin

@@ -73,3 +73,43 @@ async def checked(person, file_id):
 
 def code_of(response):
     return response.status_code, response.json()["error"]["code"]
+
+
+async def upload_with_wav(person, data, wav, name="note.webm"):
+    """Upload sound with a WAV of it; returns the state once it is checked."""
+    digest = hashlib.sha256(wav).hexdigest()
+    body = announced(data, name, wav={"bytes": len(wav), "sha256": digest})
+    state = (await person.post("/api/files", **body)).json()
+    person.user = state["user"]
+    path = f"/api/files/{body['id']}"
+    for place, content in (("parts", data), ("wav/parts", wav)):
+        await person.client.put(
+            f"{path}/{place}/0", content, content_type="application/octet-stream"
+        )
+    assert (await complete(person, body["id"])).status_code == 202
+    return await checked(person, body["id"])
+
+
+async def transcribed(person, file_id):
+    """Wait until the sound is written down, or is not; returns its state."""
+    async with asyncio.timeout(30):
+        while (state := await state_of(person, file_id))["transcription"] == "waiting":
+            await asyncio.sleep(0.02)
+    return state
+
+
+async def ask(person, text="[[tokens=2]] What is it?", **fields):
+    message, reply = await person.send(text, **fields)
+    assert (await person.settled(reply)).status == "done"
+    return message, reply
+
+
+def last_message(fake_model):
+    return fake_model.requests[-1]["body"]["messages"][-1]
+
+
+def texts(message):
+    """All texts of a message in a request."""
+    if isinstance(message["content"], str):
+        return message["content"]
+    return "\n".join(part["text"] for part in message["content"] if part["type"] == "text")

@@ -83,8 +83,8 @@ async def test_a_late_part_of_a_checked_file_is_not_kept(no_worker, alice):
     row = await StoredFile.objects.select_related("owner").aget(id=file_id)
     await complete(alice, file_id)
     await checking.check_all()
-    await sync_to_async(uploads.write_part)(row, 0, TEXT)
-    await sync_to_async(uploads.note_part)(row, 0)
+    await sync_to_async(uploads.write_part)(row, objects.ORIGINAL, 0, TEXT)
+    await sync_to_async(uploads.note_part)(row, objects.ORIGINAL, 0)
     assert stored_renditions(file_id) == ["original", "text"]
 
 

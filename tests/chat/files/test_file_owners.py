@@ -15,7 +15,8 @@ from chat.models import Chat, Reply, StoredFile
 from chat.personal_data import erase as chat_erasing
 from tests.accounts.mailbox_fixtures import mailbox, smtp
 from tests.buckets.storages import both_storages, files_with_objects, stored_names
-from tests.chat.files.file_requests import TEXT, picture, send_parts, upload
+from tests.chat.files.file_requests import TEXT, picture, send_parts, upload, upload_with_wav
+from tests.chat.files.sounds import tone
 from tests.chat.personal_data.account_forms import account, prove, sign_in, sign_up
 from tests.chat.personal_data.archives import fetched, only, prepared
 
@@ -75,6 +76,21 @@ async def test_the_archive_has_the_originals_and_links_to_them(guest, mailbox):
     assert f"- File: [Seven \\*trees\\*.txt](../files/{linked})" in markdown
 
 
+async def test_the_archive_has_the_wav_of_sound(guest, mailbox):
+    state = await upload_with_wav(guest, tone(0.1, rate=44_100), tone(0.1))
+    await guest.send("[[tokens=1]] Hello", chat=str(uuid.uuid4()), files=[state["id"]])
+    await sign_up(guest, mailbox)
+    await prove(guest)
+    await prepared(guest)
+    _, archive = await fetched(guest)
+    sounds = [name for name in archive.namelist() if "note.webm" in name]
+    assert [archive.read(name) for name in sorted(sounds)] == [
+        tone(0.1, rate=44_100),
+        tone(0.1),
+    ]
+
+
+@both_storages
 async def test_a_chat_that_is_erased_takes_its_files_along(guest):
     other = await upload(guest, picture(), "other.png")
     await guest.send("[[tokens=1]] Hello", chat=str(uuid.uuid4()), files=[other])
@@ -120,7 +136,7 @@ async def test_what_was_never_sent_is_swept_after_a_day(no_worker, alice):
 async def test_objects_without_a_row_are_removed(no_worker, alice):
     kept = await send_parts(alice, TEXT)
     stray = uuid.uuid4()
-    await sync_to_async(objects.write_part)(stray, 0, TEXT)
+    await sync_to_async(objects.write_part)(stray, objects.ORIGINAL, 0, TEXT)
     await sync_to_async(sweeping.remove_strays)()
     assert files_with_objects() == {kept}
 

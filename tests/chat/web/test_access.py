@@ -180,7 +180,15 @@ TABLE: dict[str, list[Row]] = {
     "chat:file-complete": [
         Row(f"/api/files/{FILE}/complete", (401, 404, 404, 401, 404, 202), "POST", {})
     ],
+    # It has no WAV, and is no sound.
+    "chat:file-wav-part": [
+        Row(f"/api/files/{FILE}/wav/parts/0", (401, 404, 404, 401, 404, 400), "PUT", {})
+    ],
+    "chat:file-transcribe": [
+        Row(f"/api/files/{FILE}/transcribe", (401, 404, 404, 401, 404, 415), "POST", {})
+    ],
     "chat:file-rendition": [
+        Row(f"/files/{FILE}/wav", (404,) * 6),
         Row(f"/files/{FILE}/original", (404, 404, 404, 404, 404, 200)),
         Row(f"/files/{FILE}/model", (404,) * 6),
     ],

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-Kind = Literal["image", "document", "text"]
+Kind = Literal["image", "audio", "document", "text"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +24,9 @@ class Bounds:
     model_side: int
     thumb_side: int
     thumb_bytes: int
+    sound_bytes: int
+    wav_bytes: int
+    sound_s: int
 
 
 @dataclass(slots=True)
@@ -35,5 +38,8 @@ class Outcome:
     pages: int | None = None
     chars: int | None = None
     is_cut: bool = False
+    duration_ms: int | None = None
+    # Whether a WAV is 16 kHz mono 16-bit.
+    is_plain_wav: bool = False
     # The files that were written.
     names: list[str] = field(default_factory=list)

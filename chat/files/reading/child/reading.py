@@ -25,6 +25,8 @@ def read(source: IO[bytes], bounds: Bounds) -> Outcome:
 def _most_bytes(content_type: str, bounds: Bounds) -> int:
     if content_type in magic.IMAGES:
         return bounds.image_bytes
+    if content_type in magic.SOUNDS:
+        return bounds.wav_bytes if content_type == magic.WAV else bounds.sound_bytes
     return bounds.text_bytes if content_type == magic.TEXT else bounds.document_bytes
 
 
@@ -33,6 +35,10 @@ def _read(source: IO[bytes], content_type: str, bounds: Bounds) -> Outcome:
         from chat.files.reading.child import images
 
         return images.read(source, content_type, bounds)
+    if content_type in magic.SOUNDS:
+        from chat.files.reading.child import sounds
+
+        return sounds.read(source, content_type, bounds)
     if content_type == magic.PDF:
         from chat.files.reading.child import pdf
 

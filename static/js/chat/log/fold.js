@@ -40,13 +40,15 @@ import { isAfter } from "../lib/ids.js";
  * A file of a message; fields that its kind does not have are missing.
  * @typedef {object} File
  * @property {string} id
- * @property {"image" | "document" | "text"} kind
+ * @property {"image" | "audio" | "document" | "text"} kind
  * @property {string} name
  * @property {number} bytes
  * @property {string} [type]
  * @property {string} [sha256]
  * @property {number} [width] of the upright picture, in pixels
  * @property {number} [height]
+ * @property {number} [duration_ms] of sound
+ * @property {string} [text] what is said in it, once that is written down
  * @property {number} [pages]
  * @property {number} [chars] of the text in it
  * @property {string} [alt]
@@ -93,6 +95,7 @@ const REQUIRED = {
   "message.rated": ["message", "rating"],
   "branch.chosen": ["message"],
   "file.erased": ["file"],
+  "file.transcribed": ["file", "text"],
 };
 
 /** What an entry changed: the whole chat, its shape, a status, or text. */
@@ -140,7 +143,9 @@ export function foldEntry(state, id, data) {
     case "message.created":
       return create(state, data, id);
     case "file.erased":
-      return eraseFile(state, data.file);
+      return changeFile(state, data.file, erased);
+    case "file.transcribed":
+      return changeFile(state, data.file, (file) => (file.erased ? file : { ...file, text: data.text }));
     default: {
       const message = state.messages[data.message];
       return message ? changeMessage(state, message, data, id) : null;
@@ -149,24 +154,40 @@ export function foldEntry(state, id, data) {
 }
 
 /**
- * Messages keep what a deleted file was, without its thumb.
+ * Change a file in all messages that have it.
  * @param {Transcript} state
  * @param {string} id
+ * @param {(file: File) => File} change
  * @returns {Changed | null}
  */
-function eraseFile(state, id) {
+function changeFile(state, id, change) {
   let changed = null;
   for (const message of Object.values(state.messages)) {
     if (!message.files?.some((file) => file.id === id)) continue;
-    message.files = message.files.map((file) => (file.id === id ? erased(file) : file));
+    message.files = message.files.map((file) => (file.id === id ? change(file) : file));
     changed = { change: Change.STATUS, message: message.id };
   }
   return changed;
 }
 
-/** @param {File} file */
-function erased({ thumb: _, ...kept }) {
+/**
+ * Messages keep what a deleted file was, without its thumb and its transcript.
+ * @param {File} file
+ * @returns {File}
+ */
+function erased({ thumb: _, text: __, ...kept }) {
   return { ...kept, erased: true };
+}
+
+/**
+ * The sound with its transcript, if an earlier message of the chat has both.
+ * @param {Transcript} state
+ * @param {File} file
+ */
+function captioned(state, file) {
+  if (file.kind !== "audio") return file;
+  const known = Object.values(state.messages).flatMap(({ files }) => files ?? []);
+  return known.find(({ id, text }) => id === file.id && text !== undefined) ?? file;
 }
 
 /**
@@ -204,7 +225,7 @@ function create(state, data, id) {
     omitted: null,
     waiting: null,
     rating: null,
-    files: listOf(data.files),
+    files: listOf(data.files)?.map((file) => captioned(state, file)) ?? null,
     withheld: null,
   };
   const key = parent ?? ROOT;

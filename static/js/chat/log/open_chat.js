@@ -7,6 +7,7 @@ import { runWhenIdle } from "../lib/idle_tasks.js";
 import { matchesFingerprint } from "./verify.js";
 
 const AUDIT_MS = 4; // at a time
+const OF_FILES = new Set(["file.erased", "file.transcribed"]);
 const ENDS = new Set(["message.completed", "message.error"]);
 
 /** @typedef {import("./fold.js").Transcript} Transcript */
@@ -95,7 +96,7 @@ export class OpenChat {
       const result = foldEntry(this.transcript, id, data);
       if (!result) continue;
       if (result.message) changed.add(result.message);
-      if (data.type === "file.erased") for (const message of this.#messagesWith(data.file)) changed.add(message);
+      if (OF_FILES.has(data.type)) for (const message of this.#messagesWith(data.file)) changed.add(message);
       if (result.change !== Change.TEXT) this.#isShapeDirty = true;
       if (result.change === Change.SHAPE) this.#path = null;
       if (ENDS.has(data.type)) this.#ended(this.transcript.messages[data.message]);

@@ -24,11 +24,14 @@ from tests.examples import examples
 
 TEXT = {
     "kind": "text", "type": "text/plain", "width": None, "height": None, "pages": None, "chars": 2,
-    "is_cut": False, "names": ["text"],
+    "is_cut": False, "names": ["text"], "duration_ms": None, "is_plain_wav": False,
 }  # fmt: skip
 IMAGE = TEXT | {
     "kind": "image", "type": "image/png", "width": 9, "height": 9, "chars": None,
     "names": ["view", "model", "thumb"],
+}  # fmt: skip
+SOUND = TEXT | {
+    "kind": "audio", "type": "audio/wav", "chars": None, "names": [], "duration_ms": 900_000,
 }  # fmt: skip
 PDF = TEXT | {
     "kind": "document", "type": "application/pdf", "pages": 3, "names": ["text", "thumb", "page-2"],

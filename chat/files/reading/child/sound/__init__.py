@@ -1,0 +1,1 @@
+"""Measures sound, without decoding it. Runs only in the process that reads files."""

@@ -21,6 +21,7 @@ from django.utils import timezone
 from billing import holds
 from billing.errors import BillingError
 from chat.files import objects
+from chat.files.storage_threads import in_storage_thread
 from chat.files.transcribing import orders, pieces, prices
 from chat.files.transcribing.calls import CHAT_FORMATS, FORMATS, Sound, Written, write_down
 from chat.files.transcribing.means import Means, means_for
@@ -134,7 +135,7 @@ async def _write_down(row: Transcript) -> None:
         found = await find_for_call(row.file.owner_id, means.model.id, get_catalogue())
         means = Means(found, means.form)
     row.model = means.model.id
-    sounds = await asyncio.to_thread(_sounds, row.file, means)
+    sounds = await in_storage_thread(_sounds, row.file, means)
     if not sounds:
         await sync_to_async(_fail)(row, "form")
         return

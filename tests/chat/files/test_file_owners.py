@@ -90,7 +90,6 @@ async def test_the_archive_has_the_wav_of_sound(guest, mailbox):
     ]
 
 
-@both_storages
 async def test_a_chat_that_is_erased_takes_its_files_along(guest):
     other = await upload(guest, picture(), "other.png")
     await guest.send("[[tokens=1]] Hello", chat=str(uuid.uuid4()), files=[other])

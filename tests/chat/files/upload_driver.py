@@ -74,8 +74,8 @@ def kill_at(number):
         setattr(owner, name, wrapped)
 
     after(uploads, "begin", "announced")
-    after(objects, "write_part", lambda _, number, data: f"part-{number} stored")
-    after(uploads, "note_part", lambda _, number: f"part-{number} noted")
+    after(objects, "write_part", lambda _, rendition, number, data: f"part-{number} stored")
+    after(uploads, "note_part", lambda _, rendition, number: f"part-{number} noted")
     after(uploads, "complete", "completed")
     after(checking, "_claim", "claimed")
     after(objects, "join_parts", "parts joined")
@@ -110,10 +110,10 @@ def upload(file_id):
     digest = hashlib.sha256(DATA).hexdigest()
     row = uploads.begin(owner, uploads.Upload(file_id, "tree.png", len(DATA), digest))
     if row.state == StoredFile.State.UPLOADING:
-        for number in sorted({0, 1} - set(uploads.parts_of(row))):
+        for number in sorted({0, 1} - set(uploads.parts_of(row, objects.ORIGINAL))):
             part = DATA[number * PART_BYTES :][:PART_BYTES]
-            uploads.write_part(row, number, part)
-            row = uploads.note_part(row, number)
+            uploads.write_part(row, objects.ORIGINAL, number, part)
+            row = uploads.note_part(row, objects.ORIGINAL, number)
     uploads.complete(row)
     asyncio.run(checking.check_all())
 

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens read from or written to a cache are included in `prompt_tokens`, reasoning tokens in
+    """Tokens read from or written to a cache, and of pictures that were read, are included in
+    `prompt_tokens`; reasoning tokens, and those of pictures that were made, in
     `completion_tokens`. None: the provider did not report the count.
 
     `cost_micro_usd` is the provider's own figure. `estimated`: the provider reported no usage, so
@@ -25,6 +26,9 @@ class TokenUsage:
     cost_micro_usd: int | None = None
     estimated: bool = False
     cache_write_tokens: int | None = None
+    # Of pictures: those that the model made, and those that it read.
+    image_tokens: int | None = None
+    image_input_tokens: int | None = None
 
     def bounded(self) -> "TokenUsage":
         """The usage as charged and stored: counts that were not reported are 0, and neither cached
@@ -34,6 +38,8 @@ class TokenUsage:
             cached_tokens=min(max(self.cached_tokens or 0, 0), self.prompt_tokens),
             reasoning_tokens=min(max(self.reasoning_tokens or 0, 0), self.completion_tokens),
             cache_write_tokens=self.cache_write_tokens or 0,
+            image_tokens=min(max(self.image_tokens or 0, 0), self.completion_tokens),
+            image_input_tokens=min(max(self.image_input_tokens or 0, 0), self.prompt_tokens),
         )
 
     def to_event(self) -> dict[str, int | bool]:
@@ -43,11 +49,13 @@ class TokenUsage:
             known["reasoning_tokens"] = self.reasoning_tokens
         if self.cached_tokens is not None:
             known["cached_tokens"] = self.cached_tokens
+        if self.image_tokens:
+            known["image_tokens"] = self.image_tokens
         return known | ({"estimated": True} if self.estimated else {})
 
     def to_bill(self) -> dict[str, Any]:
-        """Part of the `bill` of an event. Zeros are written, except for cache writes; a cost is
-        written only if the provider reported one."""
+        """Part of the `bill` of an event. Zeros are written, except for cache writes and
+        pictures; a cost is written only if the provider reported one."""
         usage = self.bounded()
         bill: dict[str, Any] = {
             "prompt_tokens": usage.prompt_tokens,
@@ -58,6 +66,9 @@ class TokenUsage:
         }
         if usage.cache_write_tokens:
             bill["cache_write_tokens"] = usage.cache_write_tokens
+        for name in ("image_tokens", "image_input_tokens"):
+            if count := getattr(usage, name):
+                bill[name] = count
         if usage.cost_micro_usd is not None:
             bill["cost_micro_usd"] = usage.cost_micro_usd
         return bill
@@ -75,6 +86,8 @@ class TokenUsage:
             bill.get("cost_micro_usd"),
             bill["estimated"],
             bill.get("cache_write_tokens", 0),
+            bill.get("image_tokens", 0),
+            bill.get("image_input_tokens", 0),
         )
 
     @classmethod
@@ -88,4 +101,6 @@ class TokenUsage:
             row.cost_micro_usd if row.cost_by_provider else None,
             row.estimated,
             row.cache_write_tokens or 0,
+            row.image_tokens or 0,
+            row.image_input_tokens or 0,
         )

@@ -193,6 +193,8 @@ class UsageAdmin(MoneyAdmin):
         "prompt_tokens",
         "cached_tokens",
         "cache_write_tokens",
+        "image_tokens",
+        "image_input_tokens",
         "completion_tokens",
         "reasoning_tokens",
         "estimated",

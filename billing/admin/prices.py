@@ -41,6 +41,8 @@ class PriceForm(forms.ModelForm[Price]):
             "cache_write_micro_usd": _("As above. Empty: the price of input."),
             "reasoning_micro_usd": _("As above. Empty: the price of output."),
             "image_micro_usd": PER_PIECE,
+            "image_input_micro_usd": _("As above. Empty: the price of input."),
+            "image_output_micro_usd": _("As above. Empty: the price of output."),
             "audio_micro_usd": PER_MILLION,
             "per_request_micro_usd": PER_PIECE,
             "prompt_limit_tokens": _("The longest prompt allowed on credit. Empty: any length."),

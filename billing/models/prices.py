@@ -12,7 +12,7 @@ class Price(models.Model):
 
     Token rates are micro-USD per million tokens; `image` and `per_request` are micro-USD each.
     Where a rate is NULL, cache reads and writes cost as much as input, reasoning as much as output,
-    and images and audio nothing.
+    tokens of pictures as much as other tokens, and images and audio nothing.
     """
 
     class Source(models.TextChoices):
@@ -36,6 +36,9 @@ class Price(models.Model):
     # Input that the provider also writes to its cache. The column type checks the sign: for a
     # constraint SQLite would rebuild the table and lose the triggers.
     cache_write_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
+    # Tokens of pictures, that are read and that are made. NULL: as much as other tokens.
+    image_input_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
+    image_output_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider charges more for longer prompts, so on credit prompts end here.
     prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)
 

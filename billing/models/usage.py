@@ -43,6 +43,9 @@ class Usage(models.Model):
     reasoning_tokens = models.BigIntegerField(default=0)
     # Part of the prompt; NULL is 0. Has no default, so that SQLite need not rebuild the table.
     cache_write_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    # Tokens of pictures: parts of the completion and of the prompt; NULL is 0.
+    image_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    image_input_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider gave no usable count; the tokens are our estimate.
     estimated = models.BooleanField(default=False)
     cost_micro_usd = models.BigIntegerField()

@@ -14,7 +14,7 @@ from billing.pages.csv_files import csv_lines, escape_formula, usd
 USAGE_COLUMNS = (
     ("time", "purpose", "chat", "answer", "attempt", "model", "prompt_tokens", "cached_tokens")
     + ("cache_write_tokens", "completion_tokens", "reasoning_tokens", "estimated", "cost_usd")
-    + ("charged_usd", "free", "price_version")
+    + ("charged_usd", "free", "price_version", "image_tokens", "image_input_tokens")
 )
 PAYMENT_COLUMNS = ("time", "kind", "amount_usd", "balance_usd", "reason", "chat", "answer")
 BATCH = 2_000
@@ -44,6 +44,8 @@ def usage_csv(person_id: uuid.UUID) -> Iterator[str]:
                 usd(row.charged_micro_usd),
                 row.free,
                 row.price.version if row.price else None,
+                row.image_tokens or 0,
+                row.image_input_tokens or 0,
             )
             for row in rows.iterator(BATCH)
         ),

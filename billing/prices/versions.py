@@ -44,6 +44,8 @@ class Rates:
     per_request_micro_usd: int = 0
     prompt_limit_tokens: int | None = None
     cache_write_micro_usd: int | None = None
+    image_input_micro_usd: int | None = None
+    image_output_micro_usd: int | None = None
 
     def __post_init__(self) -> None:
         for name, rate in asdict(self).items():
@@ -53,6 +55,7 @@ class Rates:
 
 _CHARGED = ("input_micro_usd", "output_micro_usd", "cached_input_micro_usd") + (
     ("reasoning_micro_usd", "cache_write_micro_usd", "per_request_micro_usd")
+    + ("image_output_micro_usd",)
 )
 _EACH = ("image_micro_usd", "per_request_micro_usd")
 
@@ -138,11 +141,18 @@ def parts_of(price: Price, usage: TokenUsage) -> list[Part]:
     written = min(usage.cache_write_tokens or 0, usage.prompt_tokens - cached)
     reasoned = min(usage.reasoning_tokens or 0, usage.completion_tokens)
     read, wrote = price.input_micro_usd, price.output_micro_usd
+    seen = drawn = 0  # Pictures, if their tokens have a price of their own.
+    if price.image_input_micro_usd is not None:
+        seen = min(usage.image_input_tokens or 0, usage.prompt_tokens - cached - written)
+    if price.image_output_micro_usd is not None:
+        drawn = min(usage.image_tokens or 0, usage.completion_tokens - reasoned)
     return [
-        Part("input", usage.prompt_tokens - cached - written, read),
+        Part("input", usage.prompt_tokens - cached - written - seen, read),
+        Part("image_input", seen, price.image_input_micro_usd or 0),
         Part("cached_input", cached, _default(price.cached_input_micro_usd, read)),
         Part("cache_write", written, _default(price.cache_write_micro_usd, read)),
-        Part("output", usage.completion_tokens - reasoned, wrote),
+        Part("output", usage.completion_tokens - reasoned - drawn, wrote),
+        Part("image_output", drawn, price.image_output_micro_usd or 0),
         Part("reasoning", reasoned, _default(price.reasoning_micro_usd, wrote)),
         Part(
             "request",
@@ -154,11 +164,13 @@ def parts_of(price: Price, usage: TokenUsage) -> list[Part]:
 
 def worst_case(price: Price, prompt_tokens: int, answer_tokens: int) -> int:
     """Upper bound of a call's cost in micro-USD: prompt and answer each at their dearest rate."""
-    dearest = max(price.output_micro_usd, price.reasoning_micro_usd or 0)
     dearest_input = max(
-        price.input_micro_usd, price.cached_input_micro_usd or 0, price.cache_write_micro_usd or 0
+        price.input_micro_usd,
+        price.cached_input_micro_usd or 0,
+        price.cache_write_micro_usd or 0,
+        price.image_input_micro_usd or 0,
     )
-    total = prompt_tokens * dearest_input + answer_tokens * dearest
+    total = prompt_tokens * dearest_input + answer_tokens * _dearest_output(price)
     return -(-total // MILLION) + price.per_request_micro_usd
 
 
@@ -171,7 +183,7 @@ def tokens_worth_pictures(price: Price, pictures: int) -> int:
 
 def affordable_tokens(price: Price, prompt_tokens: int, micro_usd: int) -> int | None:
     """The longest answer in tokens whose `worst_case` fits; None if answers cost nothing."""
-    dearest = max(price.output_micro_usd, price.reasoning_micro_usd or 0)
+    dearest = _dearest_output(price)
     left = micro_usd - worst_case(price, prompt_tokens, 0)
     if not dearest:
         return None
@@ -207,6 +219,11 @@ def usd_rate(value: object, each: int) -> int:
 
 
 # Private
+
+
+def _dearest_output(price: Price) -> int:
+    rates = (price.output_micro_usd, price.reasoning_micro_usd, price.image_output_micro_usd)
+    return max(rate or 0 for rate in rates)
 
 
 def _default(rate: int | None, otherwise: int) -> int:

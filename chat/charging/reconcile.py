@@ -133,6 +133,8 @@ def _tokens(usage: TokenUsage) -> tuple[int | None, ...]:
         usage.cached_tokens,
         usage.reasoning_tokens,
         usage.cache_write_tokens,
+        usage.image_tokens,
+        usage.image_input_tokens,
     )
 
 

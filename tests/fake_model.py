@@ -37,6 +37,12 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
   beside=1         reasoning not in completion_tokens, but in the total (xAI, Gemini)
   blind=TEXT       400 with this text to a request with a picture
   context=N        400 context_length_exceeded when the prompt has more than N tokens (4 bytes each)
+  images=N         N pictures (PNG) after the text, each in a chunk of its own
+  image_bytes=N    the size of each picture file         image_ms=N      wait before each
+  image_is=junk    not a picture; url: an address; twice: repeated in another chunk;
+                   part: as a part of the content
+  whole=1          the answer as one document, although it was asked to be streamed
+  modalities_400=1  400 to `modalities`
 Faults, for the first `times` requests of this model and prompt (default: all of them):
   status=429       HTTP error; with retry_after=2 | retry_date=2 (as a date) | html=1 | error_type=x
   redirect=URL     307                           empty=1         no text at all, then finish
@@ -56,6 +62,9 @@ GET /openrouter/v1/key describes a key.
 
 The answer ends with "length" at max_tokens.
 
+POST /v1/images/generations and /v1/images/edits (a form) answer the prompt with `images` pictures,
+1 by default, all at once. A name with `images=` is listed by OpenRouter as making them.
+
 Also: GET /v1/models; the same under /openrouter/v1 (context_length, pricing), /llama/v1 (llama.cpp:
 n_ctx, /llama/tokenize, /llama/apply-template); POST /api/show (Ollama).
 GET /_requests: {count, active, max_active, disconnects, requests: [{model, prompt, body,
@@ -65,6 +74,7 @@ POST /_models {"models": [names]} replaces the list of models.
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import datetime
 import email.utils
@@ -74,6 +84,7 @@ import re
 import signal
 import socket
 import ssl
+import struct
 import threading
 import time
 import zlib
@@ -95,6 +106,7 @@ MODELS = [
 CONTEXT_TOKENS = 8192
 # USD per token: $10 for a million tokens in, $20 for a million out.
 PRICING = {"prompt": "0.00001", "completion": "0.00002", "request": "0", "image": "0"}
+IMAGE_TOKENS = 1290  # of each picture
 BURST_CHUNKS = 64  # per write when there is no rate
 
 WORDS = [
@@ -208,6 +220,27 @@ def reasoning_of(prompt: str, tokens: int) -> str:
     return text_of("thinking about " + prompt, tokens)
 
 
+def picture_of(prompt: str, number: int = 0, size: int = 0) -> bytes:
+    """A PNG of one colour, 96 by 64 pixels; padded to about `size` bytes."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    color = hashlib.sha256(f"{prompt}{number}".encode()).digest()[:3]
+    rows = (b"\0" + color * 96) * 64
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 96, 64, 8, 2, 0, 0, 0))
+    noise = random.Random(number).randbytes(max(size - 300, 0))
+    padding = chunk(b"paDd", noise) if size else b""
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + head + padding + body
+
+
+def data_url_of(picture: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture).decode()
+
+
 def rest_of(tokens: list[str], partial: str) -> list[str]:
     """The tokens after `partial`; the first may be cut. All tokens if it is no prefix."""
     if not "".join(tokens).startswith(partial):
@@ -311,6 +344,7 @@ class Answer:
             yield from self.oddities()
             if (yield from self.text()):
                 return
+            yield from self.images()
         yield from self.ending()
 
     def text(self) -> Iterator[Part]:
@@ -389,6 +423,27 @@ class Answer:
             if interval:
                 yield interval
 
+    def images(self) -> Iterator[Part]:
+        kind = self.q.script.get("image_is", "")
+        for number, url in enumerate(self.image_urls()):
+            yield from self.silence(self.q.number("image_ms"))
+            part = {"type": "image_url", "image_url": {"url": url}}
+            delta = {"content": [part]} if kind == "part" else {"content": "", "images": [part]}
+            yield self.chunk({"role": "assistant"} | delta)
+            self.record["images"] = number + 1
+            if kind == "twice":
+                yield self.chunk({"images": [part]})
+        yield from self.silence(self.q.number("image_ms"))
+
+    def image_urls(self) -> Iterator[str]:
+        kind, size = self.q.script.get("image_is", ""), self.q.count("image_bytes")
+        for number in range(self.q.count("images")):
+            picture = picture_of(self.q.prompt, number, size)
+            if kind == "junk":
+                picture = b"no picture at all" * 99
+            url = "https://pictures.example/1.png" if kind == "url" else data_url_of(picture)
+            yield url
+
     def oddities(self) -> Iterator[Part]:
         if self.faults.get("surrogates") == "1":
             yield self.chunk({"content": "a@"}).replace(b"@", b"\\ud83d")
@@ -424,6 +479,11 @@ class Answer:
             "total_tokens": self.q.prompt_tokens + sent + thought,
             "completion_tokens_details": {"reasoning_tokens": thought},
         }
+        if images := self.record.get("images", 0):
+            drawn = images * IMAGE_TOKENS
+            usage["completion_tokens"] += drawn
+            usage["total_tokens"] += drawn
+            usage["completion_tokens_details"]["image_tokens"] = drawn
         if "says" in self.q.script:
             usage["completion_tokens"] = orjson.Fragment(self.q.script["says"])
         if "cost" in self.q.script:
@@ -454,7 +514,10 @@ class Answer:
         """The same answer for a request without `stream`."""
         tokens = list(self.q.tokens)
         self.record["sent"] = len(tokens)
-        message = {"role": "assistant", "content": "".join(tokens)}
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(tokens)}
+        if urls := list(self.image_urls()):
+            self.record["images"] = len(urls)
+            message["images"] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         choice = {
             "index": 0,
             "message": message,
@@ -615,23 +678,14 @@ class Connection(asyncio.Protocol):
             return
         if path.endswith("/chat/completions"):
             self.chat(path, headers, orjson.loads(body))
+        elif path.endswith(("/images/generations", "/images/edits")):
+            self.draw(path, headers, body)
         elif path.endswith("/models") and method == "GET":
             self.reply(
                 200, {"object": "list", "data": [self.model(path, name) for name in state.models]}
             )
-        elif path.endswith("/tokenize"):
-            self.reply(
-                200, {"tokens": list(range(len(orjson.loads(body)["content"].encode()) // 4))}
-            )
-        elif path.endswith("/apply-template"):
-            messages = [
-                f"<{m['role']}>{plain(m['content'])}\n" for m in orjson.loads(body)["messages"]
-            ]
-            self.reply(200, {"prompt": "".join(messages)})
-        elif path == "/api/show":
-            self.reply(
-                200, {"model_info": {"llama.context_length": 32768}, "parameters": "num_ctx 8192"}
-            )
+        elif path.endswith(("/tokenize", "/apply-template", "/api/show")):
+            self.describe(path, body)
         elif path == "/_requests":
             self.reply(200, state.report())
         elif path == "/_reset":
@@ -642,6 +696,22 @@ class Connection(asyncio.Protocol):
             self.reply(200, {})
         else:
             self.reply(404, {"error": {"message": "no such page"}})
+
+    def describe(self, path: str, body: bytes) -> None:
+        """Answers llama.cpp's and Ollama's own requests."""
+        if path.endswith("/tokenize"):
+            self.reply(
+                200, {"tokens": list(range(len(orjson.loads(body)["content"].encode()) // 4))}
+            )
+        elif path.endswith("/apply-template"):
+            messages = [
+                f"<{m['role']}>{plain(m['content'])}\n" for m in orjson.loads(body)["messages"]
+            ]
+            self.reply(200, {"prompt": "".join(messages)})
+        else:
+            self.reply(
+                200, {"model_info": {"llama.context_length": 32768}, "parameters": "num_ctx 8192"}
+            )
 
     def about_keys(self, path: str) -> bool:
         """Responds if the key or the address decides the response; returns whether it did."""
@@ -691,7 +761,9 @@ class Connection(asyncio.Protocol):
             entry |= {
                 "name": "Fake: " + name,
                 "context_length": 200_000,
-                "architecture": {"output_modalities": ["text"]},
+                "architecture": {
+                    "output_modalities": ["text", "image"] if "images=" in name else ["text"]
+                },
                 "top_provider": {"context_length": CONTEXT_TOKENS, "max_completion_tokens": 4096},
             }
             if (pricing := self.state.pricing.get(name, PRICING)) is not None:
@@ -720,6 +792,38 @@ class Connection(asyncio.Protocol):
         wait = q.number("headers_ms") / 1000
         self.timer = asyncio.get_running_loop().call_later(wait, self.begin, q, answer, path)
 
+    def draw(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        """Answers OpenAI's requests for pictures."""
+        fields = self.form(headers, body) if path.endswith("/edits") else orjson.loads(body)
+        message = {"role": "user", "content": fields["prompt"]}
+        self.chat(path, headers, fields | {"messages": [message]})
+
+    @staticmethod
+    def form(headers: dict[str, str], body: bytes) -> dict[str, Any]:
+        """The fields of a form; `files` are those with a file, in base64."""
+        boundary = b"--" + headers["content-type"].partition("boundary=")[2].encode()
+        fields: dict[str, Any] = {"files": []}
+        for part in body.split(b"\r\n" + boundary)[1:-1]:
+            head, _, data = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+            name = re.search(rb' name="(.*?)"', head)
+            assert name is not None
+            if b"filename=" in head:
+                fields["files"].append([name[1].decode(), base64.b64encode(data).decode()])
+            else:
+                fields[name[1].decode()] = data.decode()
+        return fields
+
+    def drawn(self, q: Question, answer: Answer) -> dict[str, Any]:
+        count, size = q.count("images", 1), q.count("image_bytes")
+        pictures = [picture_of(q.prompt, number, size) for number in range(count)]
+        if q.script.get("image_is") == "junk":
+            pictures = [b"no picture at all" * 99] * count
+        answer.record["images"] = count
+        details = {"text_tokens": 50, "image_tokens": 0}
+        usage = {"input_tokens": 50, "output_tokens": 1056 * count, "input_tokens_details": details}
+        data = [{"b64_json": base64.b64encode(picture).decode()} for picture in pictures]
+        return {"created": 1, "data": data, "usage": usage}
+
     def begin(self, q: Question, answer: Answer, path: str) -> None:
         if self.state.max_active >= q.count("together"):
             self.answer(q, answer, path)
@@ -740,9 +844,11 @@ class Connection(asyncio.Protocol):
             self.reply(307, {}, f"Location: {faults['redirect']}{answer.leaked}")
         elif "html_200" in faults:
             self.reply(200, "<html><body>Welcome to the hotel wifi</body></html>")
+        elif "/images/" in path:
+            self.reply(200, self.drawn(q, answer))
         elif "mislabelled" in faults:
             self.reply(200, "<!doctype html>\n" + answer.at_once().decode())
-        elif q.body.get("stream"):
+        elif q.body.get("stream") and not q.count("whole"):
             self.pump = Pump(self, answer)
             self.pump.start()
         else:
@@ -753,6 +859,8 @@ class Connection(asyncio.Protocol):
         ends_in_space = q.partial != q.partial.rstrip() and not q.asked
         if q.count("usage_400") and "stream_options" in q.body:
             return {"param": "stream_options", "code": "unknown_parameter"}
+        if q.count("modalities_400") and "modalities" in q.body:
+            return {"param": "modalities", "message": "Unrecognized request argument: modalities"}
         if q.count("limit_400") and "max_tokens" in q.body:
             message = "'max_tokens' is not supported. Use 'max_completion_tokens' instead."
             return {"param": "max_tokens", "code": "unsupported_parameter", "message": message}

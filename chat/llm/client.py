@@ -31,12 +31,20 @@ from chat.llm import learned
 from chat.llm.continuation import AskSeam, PrefillSeam
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import PicturesRefused, ProviderError, classify
-from chat.llm.http.bounded_client import BoundedClient
+from chat.llm.http.bounded_client import CONTENT_TYPE, BoundedClient
 from chat.llm.http.transport import StreamTransport
+from chat.llm.images_api import JSON, EncodedRequest, encode_images_request
 from chat.llm.prompt import Prompt
 from chat.llm.request_body import encode_request
 from chat.llm.request_form import MAX_REQUESTS, RequestForm, choose_continuation
-from chat.llm.stream.body import AnswerStream, Delta, Finish, Seam, stored_bytes
+from chat.llm.stream.body import (
+    PICTURE_TIMEOUT_FACTOR,
+    AnswerStream,
+    Delta,
+    Finish,
+    Seam,
+    stored_bytes,
+)
 from chat.llm.stream.think_marks import marks_for
 from chat.llm.stream.think_tags import ThinkSplitter
 
@@ -232,7 +240,14 @@ class _ModelCall:
             splitter = self._think_splitter()
             tokens = self.prompt.prompt_tokens
             stream = AnswerStream(
-                response, seam, self.partial, tokens, self.started_at, splitter, self.kept_bytes
+                response,
+                seam,
+                self.partial,
+                tokens,
+                self.started_at,
+                splitter,
+                self.kept_bytes,
+                takes_pictures=self.model.makes_pictures,
             )
             async with contextlib.aclosing(stream.deltas()) as deltas:
                 async for delta in deltas:
@@ -253,18 +268,20 @@ class _ModelCall:
         """The response; None if it was refused in a way that another form of request may avoid."""
         client = await stack.enter_async_context(_client(self.model.endpoint))
         limit_s = settings.MODEL_FIRST_TOKEN_TIMEOUT_MS / 1000
+        if self.model.makes_pictures:
+            limit_s *= PICTURE_TIMEOUT_FACTOR
         try:
             if self.model.endpoint.guarded:  # The settings may have changed since it was saved.
                 normal_url(self.model.endpoint.base_url)
             async with asyncio.timeout_at(self.started_at + limit_s):
-                body = await encode_request(self.form.request(self.max_tokens, self.temperature))
+                path, body, kind = await self._encoded()
                 # Not `chat.completions.create`: it walks through each message in Python, which
                 # takes 100 ms for 200 messages, in the event loop.
                 response: httpx2.Response = await client.post(
-                    "/chat/completions",
+                    path,
                     content=body,
                     options={
-                        "headers": {"Content-Type": "application/json"},
+                        "headers": {CONTENT_TYPE: kind},
                         "security": {"bearer_auth": True},
                     },
                     cast_to=httpx2.Response,
@@ -287,15 +304,22 @@ class _ModelCall:
         except openai.OpenAIError as e:
             raise ProviderError("bad_request") from e
 
+    async def _encoded(self) -> EncodedRequest:
+        if self.model.uses_images_api:
+            return await asyncio.to_thread(encode_images_request, self.model, self.prompt)
+        body = await encode_request(self.form.request(self.max_tokens, self.temperature))
+        return EncodedRequest("/chat/completions", body, JSON)
+
     def _learn(self, refusal: openai.APIStatusError) -> None:
         """Adapts the form of the request. Raises ProviderError if the refusal is not about that,
         without its cause, because the cause's message quotes the provider."""
         status, body = refusal.status_code, refusal.body
         try:
-            if self.form.refuses_pictures(status, body):
-                raise PicturesRefused from None
-            if self.form.learn(status, body):
-                return
+            if not self.model.uses_images_api:
+                if self.form.refuses_pictures(status, body):
+                    raise PicturesRefused from None
+                if self.form.learn(status, body):
+                    return
             error = classify(status, body, refusal.response.headers)
         except RecursionError:  # deeply nested lists
             error = classify(status, None, refusal.response.headers)

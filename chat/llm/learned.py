@@ -47,6 +47,7 @@ refuses_stream_options: Learned[bool] = Learned()  # by endpoint
 renamed_limit: Learned[bool] = Learned()
 refuses_system: Learned[bool] = Learned()
 refuses_pictures: Learned[bool] = Learned()
+refuses_modalities: Learned[bool] = Learned()
 echoes_prefill: Learned[bool] = Learned()  # by person
 # The closing mark of models whose template opens their thinking; by person.
 thinks_first: Learned[str] = Learned()

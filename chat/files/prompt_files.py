@@ -1,8 +1,10 @@
 """Makes text and pictures for a model of the files that are attached to messages.
 
 Documents go as text, fenced by file and page, and cut where there is no room, which the text says.
-Pictures go to models that see them. What a model does not get is replaced by a marker, so that it
-can say so, and is listed as withheld, so that the page can. The newest files have the first claim.
+Pictures go to models that see them; those that a model made, with the next message of the person,
+because requests have pictures in these messages only. What a model does not get is replaced by a
+marker, so that it can say so, and is listed as withheld, so that the page can. The newest files
+have the first claim.
 """
 
 import asyncio
@@ -16,8 +18,8 @@ import orjson
 from chat.files import objects
 from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens
 from chat.llm.endpoints import Model
-from chat.llm.prompt import PromptMessage, answer_reserve
-from chat.llm.tokens import MAX_CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, estimate_tokens
+from chat.llm.prompt import Prompt, PromptMessage, answer_reserve
+from chat.llm.tokens import MAX_CHARS_PER_TOKEN, TOKENS_PER_MESSAGE, estimate_tokens, off_loop
 
 # In one request. Providers refuse more pictures, or larger requests.
 MAX_PICTURES = 20
@@ -62,8 +64,41 @@ async def with_files(
     """
     if not any(message.files for message in messages):
         return list(messages), []
-    always = [*others, messages[-1]]
-    return await asyncio.to_thread(_with_files, messages, model, always, partial)
+    moved = _with_moved_pictures(messages)
+    always = [*others, moved[-1]]
+    return await asyncio.to_thread(_with_files, moved, model, always, partial)
+
+
+async def images_prompt(message: PromptMessage) -> Prompt:
+    """The prompt of a model that is called by `/images/generations`: the last message alone."""
+    pictures = tuple(file for file in message.files if file["kind"] == "image")
+    others = [file for file in message.files if file["kind"] != "image"]
+    keys = tuple(picture_key(file["id"], "model") for file in pictures)
+    tokens = sum(picture_tokens(file["width"], file["height"]) for file in pictures)
+    sent = {"role": "user", "content": message.text} | ({"pictures": keys} if keys else {})
+    text_tokens = await off_loop(estimate_tokens, message.text, chars=len(message.text))
+    withheld = tuple({"file": file["id"], "why": "modality"} for file in others)
+    return Prompt((sent,), 0, text_tokens + tokens + TOKENS_PER_MESSAGE, withheld)
+
+
+def _with_moved_pictures(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
+    """The messages, with the pictures of each answer in the message after it."""
+    moved: list[PromptMessage] = []
+    waiting: tuple[Facts, ...] = ()
+    for message in messages:
+        if message.role == "assistant" and message.files:
+            waiting += tuple(file | {"is_made": True} for file in message.files)
+            names = [f"[picture “{file['name']}”]" for file in message.files]
+            text = "\n\n".join(part for part in (message.text, *names) if part.strip())
+            moved.append(replace(message, text=text, files=()))
+        elif message.role == "user" and waiting:
+            own = {file["id"] for file in message.files}
+            made = tuple(file for file in waiting if file["id"] not in own)
+            moved.append(replace(message, files=(*made, *message.files)))
+            waiting = ()
+        else:
+            moved.append(message)
+    return moved
 
 
 def _with_files(
@@ -106,6 +141,8 @@ def _expand(message: PromptMessage, room: _Room) -> PromptMessage:
 
 def _render(file: Facts, room: _Room) -> tuple[str, list[str], int]:
     """The text, the pictures and their tokens. Raises FileNotFoundError."""
+    if "refused" in file:
+        return _marker(file, "it was not kept"), [], 0
     if file["kind"] != "image":
         return _render_document(file, room)
     if not room.sees:
@@ -115,7 +152,8 @@ def _render(file: Facts, room: _Room) -> tuple[str, list[str], int]:
     if not _take_picture(file["id"], "model", tokens, room):
         room.withhold(file, "window")
         return _marker(file, "there was no room for it"), [], 0
-    return f"[picture “{file['name']}”]", [picture_key(file["id"], "model")], tokens
+    of_whom = ", which you made" if file.get("is_made") else ""
+    return f"[picture “{file['name']}”{of_whom}]", [picture_key(file["id"], "model")], tokens
 
 
 def _take_picture(file_id: str, rendition: str, tokens: int, room: _Room) -> bool:
@@ -199,4 +237,6 @@ def _fenced_page(page: object, text: str) -> str:
 
 
 def _marker(file: Facts, why: str) -> str:
+    if file.get("is_made"):
+        return f"[You made the picture “{file['name']}”, but {why}.]"
     return f"[The file “{file['name']}” was attached here, but {why}.]"

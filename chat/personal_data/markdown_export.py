@@ -89,6 +89,9 @@ def _message(
         if file.get("erased"):
             yield f"- File: {_escaped(file['name'])} (deleted)\n"
             continue
+        if file.get("refused"):
+            yield f"- File: {_escaped(file['name'])} (not kept)\n"
+            continue
         name, path = _escaped(file["name"]), quote(name_file(file))
         yield f"- File: [{name}]({path})\n" if path else f"- File: {name}\n"
     if message.files:

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import uuid
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import orjson
 from asgiref.sync import sync_to_async
@@ -120,19 +119,19 @@ def _completed_message(entry: Entry) -> tuple[str, str, str] | None:
     data = orjson.loads(entry.data)
     match entry.type:
         case MessageCreated.type:
-            text = _of_user(data) if data.get("role") == "user" else ""
+            names = [file["name"] for file in data.get("files") or ()]
+            text = _joined(data.get("text"), names) if data.get("role") == "user" else ""
             return (data["message"], "user", text) if text else None
         case MessageCompleted.type:
-            text = data.get("text")
+            text = _joined(data.get("text"), data.get("names"))
         case _:
-            text = data.get("text_kept")
+            text = _joined(data.get("text_kept"), data.get("names"))
     return (data["message"], "assistant", text) if text else None
 
 
-def _of_user(data: dict[str, Any]) -> str:
-    """What somebody wrote, and the names of the files that they attached."""
-    names = [file["name"] for file in data.get("files") or ()]
-    return "\n".join(part for part in (data.get("text"), *names) if part)
+def _joined(text: str | None, names: list[str] | None) -> str:
+    """What somebody wrote, and the names of the files of the message."""
+    return "\n".join(part for part in (text, *(names or ())) if part)
 
 
 def _store(chat: Chat, texts: list[MessageText], after: str, to: str, is_last: bool) -> bool:

@@ -150,7 +150,7 @@ function Option({ id, model, models, isActive, isSelected, place, count, pick, p
     onClick=${() => pick(model.id)} onPointerMove=${activate}>
     <span class="menu-option-mark" aria-hidden="true" data-provider=${provider}>${Array.from(provider)[0]?.toUpperCase()}</span>
     <span class="menu-option-name">${model.name}</span>
-    <span class="meta">${describe(model, models)}</span>
+    <span class="meta">${model.outputs && html`<span class="menu-option-pictures" title=${text.makesPictures}><${Icon} name="picture" /><span class="visually-hidden">${text.makesPictures}, </span></span>`}${describe(model, models)}</span>
     ${isPinned && html`<span class="visually-hidden">${text.groups.pinned}</span>`}
     ${pin && html`<span class=${isPinned ? "menu-pin menu-pin-on" : "menu-pin"} aria-hidden="true" title=${isPinned ? text.unpinModel : text.pinModel}
       onClick=${onPin}><${Icon} name="pin" /></span>`}

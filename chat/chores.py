@@ -61,5 +61,6 @@ def chores() -> Iterable[Chore]:
 
 def _sweep_files() -> None:
     sweeping.mark_unattached()
+    sweeping.mark_unfinished()
     sweeping.remove_strays()
     checking.remove_leftovers()

@@ -60,7 +60,7 @@ class Picture:
     def alt(self) -> str:
         return " ".join(self.prompt.split())[:MAX_ALT_CHARS]
 
-    def name(self, data: bytes) -> str:
+    def name(self, data: bytes | bytearray) -> str:
         """The start of the prompt, as the name of a file."""
         start = " ".join(self.prompt.replace("/", " ").replace("\\", " ").split())
         start = start[:MAX_NAME_CHARS].strip(". ") or gettext("Picture")
@@ -72,7 +72,7 @@ def picture_id(reply_id: str, attempt: int, number: int) -> uuid.UUID:
     return uuid.uuid5(uuid.UUID(reply_id), f"picture:{attempt}:{number}")
 
 
-async def keep(picture: Picture, data: bytes) -> Facts:
+async def keep(picture: Picture, data: bytes | bytearray) -> Facts:
     """Store a picture. Returns its `File`; if it cannot be kept, one with `refused`.
 
     Raises FencedError if the chat is no longer this owner's, or the picture was erased meanwhile.
@@ -116,7 +116,7 @@ def refused_facts(picture: Picture, name: str, code: str) -> Facts:
     }
 
 
-async def _finish_keeping(picture: Picture, row: StoredFile, data: bytes) -> Facts:
+async def _finish_keeping(picture: Picture, row: StoredFile, data: bytes | bytearray) -> Facts:
     try:
         changes = await asyncio.to_thread(_store, row, data, picture.alt)
     except FileRefused as error:
@@ -164,7 +164,7 @@ def _usable(row: StoredFile) -> StoredFile:
     return row
 
 
-def _store(row: StoredFile, data: bytes, alt: str) -> dict[str, Any]:
+def _store(row: StoredFile, data: bytes | bytearray, alt: str) -> dict[str, Any]:
     """Store the original and its renditions; returns the changes to the row. Blocks.
 
     Raises FileRefused, StorageUnavailable, ReaderBusy, OSError.

@@ -39,7 +39,7 @@ class AnswerPictures:
     def begin_attempt(self, attempt: int) -> None:
         self._attempt, self._count, self._keeping = attempt, 0, None
 
-    async def keep(self, pictures: list[bytes]) -> None:
+    async def keep(self, pictures: list[bytearray]) -> None:
         """Store pictures and tell them. An interruption does not end it: see `settle`."""
         self._keeping = asyncio.create_task(self._keep_all(pictures))
         await asyncio.shield(self._keeping)
@@ -75,7 +75,7 @@ class AnswerPictures:
                     await self._tell(facts)
         return bool(message.files)
 
-    async def _keep_all(self, pictures: list[bytes]) -> None:
+    async def _keep_all(self, pictures: list[bytearray]) -> None:
         while pictures:
             file_id = picture_id(self._order.reply_id, self._attempt, self._count)
             self._count += 1

@@ -72,7 +72,7 @@ class Delta:
     text: str = ""
     reasoning: str = ""
     text_kept: int | None = None
-    pictures: list[bytes] = field(default_factory=list)
+    pictures: list[bytearray] = field(default_factory=list)
 
     def after(self, before: "Delta") -> "Delta":
         """Both deltas as one, for collecting the whole text of a call."""

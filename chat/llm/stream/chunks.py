@@ -59,8 +59,8 @@ class ChunkReader:
         self.omitted: list[str] = []  # kinds of content that are not taken
         self.picture_count = 0
         self._takes_pictures = takes_pictures
-        self._named_pictures: dict[str, bytes] = {}  # of the current event
-        self._pictures: list[bytes] = []  # since the last `pop_pictures`
+        self._named_pictures: dict[str, bytearray] = {}  # of the current event
+        self._pictures: list[bytearray] = []  # since the last `pop_pictures`
         self._picture_digests: set[bytes] = set()  # Some servers repeat them at the end.
         # These distinguish a finish reason that ends the answer from one that is in every chunk.
         self.has_text_after_finish = False
@@ -137,7 +137,7 @@ class ChunkReader:
         self._reasoning, self._content, self._earlier = [], [], []
         return [self._joined(*pair, final and pair is last) for pair in pairs]
 
-    def pop_pictures(self) -> list[bytes]:
+    def pop_pictures(self) -> list[bytearray]:
         """The pictures since the last call, decoded and unchecked."""
         pictures, self._pictures = self._pictures, []
         return pictures

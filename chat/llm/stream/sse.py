@@ -89,7 +89,7 @@ class EventSplitter:
                 simple = None
             if line.startswith(b"data:"):
                 if self._data is None and not self._name:
-                    simple = line[5:].strip()
+                    simple = _value(line)
                 else:
                     self._add(line[5:].strip(), events)
             else:
@@ -203,6 +203,11 @@ class EventSplitter:
     def _check_size(self) -> None:
         if len(self._tail) + self._size > self._max_event_bytes:
             raise TooLongError
+
+
+def _value(line: bytes) -> bytes:
+    """The value of a `data` line. A long one is copied once."""
+    return line[6 if line[5:6] == b" " else 5 :].strip()
 
 
 def _error(data: bytes) -> bytes:

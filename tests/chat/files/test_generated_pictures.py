@@ -4,10 +4,12 @@ import asyncio
 import base64
 import io
 import uuid
+from datetime import timedelta
 
 import orjson
 import pytest
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 from PIL import Image
 
 from chat.files import generated, sweeping
@@ -182,6 +184,19 @@ async def test_one_file_can_be_deleted(no_worker, alice):
         files = (await alice.message(reply)).files
     assert [file.get("erased") for file in files] == [True, None]
     assert "thumb" not in files[0] and "thumb" in files[1]
+
+
+async def test_one_that_nobody_finishes_is_swept(no_worker, alice, own_storage):
+    async with working():
+        _, _, message = await ask(alice, "[[tokens=1&images=1]] Draw")
+        rows = StoredFile.objects.filter(id=message.files[0]["id"])
+        await rows.aupdate(state="checking")
+        await sync_to_async(sweeping.mark_unfinished)()
+        assert await rows.aget(state="checking")
+        await rows.aupdate(changed_at=timezone.now() - timedelta(days=2))
+        await sync_to_async(sweeping.mark_unfinished)()
+        await sweeping.erase_marked()
+    assert not await rows.aexists() and not [*own_storage.rglob("*/original")]
 
 
 async def test_nobody_else_sees_it(no_worker, alice, bob):

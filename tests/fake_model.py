@@ -39,6 +39,7 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
   context=N        400 context_length_exceeded when the prompt has more than N tokens (4 bytes each)
   images=N         N pictures (PNG) after the text, each in a chunk of its own
   image_bytes=N    the size of each picture file         image_ms=N      wait before each
+  image_px=96x64   its width and height
   image_is=junk    not a picture; url: an address; twice: repeated in another chunk;
                    part: as a part of the content
   whole=1          the answer as one document, although it was asked to be streamed
@@ -220,8 +221,9 @@ def reasoning_of(prompt: str, tokens: int) -> str:
     return text_of("thinking about " + prompt, tokens)
 
 
-def picture_of(prompt: str, number: int = 0, size: int = 0) -> bytes:
-    """A PNG of one colour, 96 by 64 pixels; padded to about `size` bytes."""
+def picture_of(prompt: str, number: int = 0, size: int = 0, px: str = "96x64") -> bytes:
+    """A PNG of one colour, of this width and height; padded to about `size` bytes."""
+    width, height = map(int, px.split("x"))
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return (
@@ -229,8 +231,8 @@ def picture_of(prompt: str, number: int = 0, size: int = 0) -> bytes:
         )
 
     color = hashlib.sha256(f"{prompt}{number}".encode()).digest()[:3]
-    rows = (b"\0" + color * 96) * 64
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", 96, 64, 8, 2, 0, 0, 0))
+    rows = (b"\0" + color * width) * height
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     noise = random.Random(number).randbytes(max(size - 300, 0))
     padding = chunk(b"paDd", noise) if size else b""
     body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
@@ -438,7 +440,8 @@ class Answer:
     def image_urls(self) -> Iterator[str]:
         kind, size = self.q.script.get("image_is", ""), self.q.count("image_bytes")
         for number in range(self.q.count("images")):
-            picture = picture_of(self.q.prompt, number, size)
+            px = self.q.script.get("image_px", "96x64")
+            picture = picture_of(self.q.prompt, number, size, px)
             if kind == "junk":
                 picture = b"no picture at all" * 99
             url = "https://pictures.example/1.png" if kind == "url" else data_url_of(picture)

@@ -1,5 +1,5 @@
-"""Kills workers (SIGKILL) while pictures of a model arrive and are stored: every answer ends with its
-pictures, each is stored and charged once, and nothing is left over."""
+"""Kills workers (SIGKILL) while pictures of a model arrive and are stored: every answer ends with
+its pictures, each of them is stored once, and nothing is left over."""
 
 import asyncio
 import contextlib

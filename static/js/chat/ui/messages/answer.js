@@ -152,8 +152,8 @@ function AnswerFoot({ store, open, message, tick }) {
         ${message.cost_micro_usd ? html`<span title=${text.costOf}>${dollars(message.cost_micro_usd)}</span>` : null}
       </${MessageTime}>
     </span>
-    <button type="button" class="quiet-button" aria-label=${text.copyAnswer} title=${text.copyAnswer}
-      onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copyAnswer, richTextOf(message.text))}><${Icon} name="copy" /></button>
+    ${(message.text || !message.files) && html`<button type="button" class="quiet-button" aria-label=${text.copyAnswer} title=${text.copyAnswer}
+      onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copyAnswer, richTextOf(message.text))}><${Icon} name="copy" /></button>`}
     <button type="button" class="quiet-button" aria-label=${text.regenerate} title=${text.regenerate}
       onClick=${() => store.answers.regenerate(message, message.model)}><${Icon} name="again" /></button>
     <${ModelMenu} store=${store} selected=${message.model} onPick=${(id) => store.answers.regenerate(message, id)}

@@ -150,7 +150,7 @@ function Option({ id, model, models, isActive, isSelected, place, count, pick, p
     onClick=${() => pick(model.id)} onPointerMove=${activate}>
     <span class="menu-option-mark" aria-hidden="true" data-provider=${provider}>${Array.from(provider)[0]?.toUpperCase()}</span>
     <span class="menu-option-name">${model.name}</span>
-    <span class="meta">${model.outputs && html`<span class="menu-option-pictures" title=${text.makesPictures}><${Icon} name="picture" /><span class="visually-hidden">${text.makesPictures}, </span></span>`}${describe(model, models)}</span>
+    <span class="meta">${describe(model, models)}</span>
     ${isPinned && html`<span class="visually-hidden">${text.groups.pinned}</span>`}
     ${pin && html`<span class=${isPinned ? "menu-pin menu-pin-on" : "menu-pin"} aria-hidden="true" title=${isPinned ? text.unpinModel : text.pinModel}
       onClick=${onPin}><${Icon} name="pin" /></span>`}
@@ -161,7 +161,7 @@ function Option({ id, model, models, isActive, isSelected, place, count, pick, p
 /** The endpoint is last, because a narrow list may cut it off. */
 function describe(model, models) {
   const context = model.context_tokens ? text.contextTokens(model.context_tokens) : "";
-  return [priceOf(model, models), context, model.own_key ? "" : model.endpoint].filter(Boolean).join(" · ");
+  return [model.outputs ? text.makesPictures : "", priceOf(model, models), context, model.own_key ? "" : model.endpoint].filter(Boolean).join(" · ");
 }
 
 /** The price of the model on credit. The word "free" is omitted if all models are free. */

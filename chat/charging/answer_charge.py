@@ -85,7 +85,7 @@ class AnswerCharge:
         )
 
     def add_picture(self) -> None:
-        """Note a picture of this attempt that the log now has."""
+        """Note a picture of this attempt that is kept, and that the log now has."""
         if self.attempts:
             self.attempts[-1].pictures += 1
 
@@ -169,7 +169,8 @@ class AnswerCharge:
             return None
         if usage is None:
             text, reasoning = str(message.text), str(message.reasoning)
-            chars, pictures = len(text) + len(reasoning), len(message.files or ())
+            chars = len(text) + len(reasoning)
+            pictures = sum("refused" not in file for file in message.files or ())
             parts = (self._prompt_tokens, text, reasoning, pictures)
             return await off_loop(estimated_usage, *parts, chars=chars)
         if not self._kept:

@@ -115,12 +115,16 @@ class AttemptFold:
                     self._attempts[-1].recast(event.text_length)
                     self._text.cut(event.text_length)
                 self._reasoning.add(event.text)
-            case ev.MessageImage() if event.file["id"] not in self._pictures:
-                self._pictures.add(event.file["id"])
-                if self._attempts:
-                    self._attempts[-1].pictures += 1
+            case ev.MessageImage():
+                self._add_picture(event.file)
             case ev.MessageCompleted() | ev.MessageError():
                 self._end(event)
+
+    def _add_picture(self, file: dict[str, Any]) -> None:
+        """One that was not kept is not counted."""
+        if self._attempts and "refused" not in file and file["id"] not in self._pictures:
+            self._pictures.add(file["id"])
+            self._attempts[-1].pictures += 1
 
     def _end(self, event: ev.MessageCompleted | ev.MessageError) -> None:
         kept = event.text if isinstance(event, ev.MessageCompleted) else event.text_kept

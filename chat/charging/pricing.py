@@ -123,9 +123,15 @@ def hold_for_reply(owner: User, reply: Reply, model: Model, text: str | None) ->
     key = holds.answer_key(reply.id)
     # Web processes do not load the table, which takes memory: the worker looks again.
     price = price_of(model, accept_stored=True)
-    least = least_answer_tokens(model)
-    about = {"chat_id": reply.chat_id, "reply_id": reply.id}
-    holds.place(owner, key, price, prompt, answer_tokens=least, **about)
+    holds.place(
+        owner,
+        key,
+        price,
+        prompt,
+        chat_id=reply.chat_id,
+        reply_id=reply.id,
+        answer_tokens=least_answer_tokens(model),
+    )
 
 
 async def model_of(owner: User, model_id: str) -> Model | None:
@@ -153,6 +159,8 @@ def reserve(
     """
     most = holds.most_answer_tokens(model.context_tokens, tokens, model.max_output_tokens)
     least = least_answer_tokens(model)
+    if model.uses_images_api:
+        most = max(most, least)
     call = call_of(order.reply, attempt, model.id, "")
     with transaction.atomic():
         # Locked: otherwise a worker that was frozen here would hold credit of the former owner.
@@ -160,7 +168,7 @@ def reserve(
         if not own.filter(id=order.reply.chat_id).exists():
             raise FencedError(order.reply_id)
         held = tokens + prices.tokens_worth_pictures(price, pictures)
-        return holds.reserve(order.reply.chat.owner, call, price, held, max(most, least), least)
+        return holds.reserve(order.reply.chat.owner, call, price, held, most, least)
 
 
 def least_answer_tokens(model: Model) -> int:

@@ -17,7 +17,7 @@ import logging
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,8 +72,11 @@ def picture_id(reply_id: str, attempt: int, number: int) -> uuid.UUID:
     return uuid.uuid5(uuid.UUID(reply_id), f"picture:{attempt}:{number}")
 
 
-async def keep(picture: Picture, data: bytes | bytearray) -> Facts:
-    """Store a picture. Returns its `File`; if it cannot be kept, one with `refused`.
+async def keep(
+    picture: Picture, data: bytes | bytearray, is_leaving: Callable[[], bool]
+) -> Facts | None:
+    """Store a picture. Returns its `File`; if it cannot be kept, one with `refused`; None if it is
+    left to the next worker, because this one `is_leaving`.
 
     Raises FencedError if the chat is no longer this owner's, or the picture was erased meanwhile.
     """
@@ -84,19 +87,21 @@ async def keep(picture: Picture, data: bytes | bytearray) -> Facts:
         return refused_facts(picture, name, FileStorageFull.code)
     if row.state == State.READY:
         return dict(row.facts)
-    return await _finish_keeping(picture, row, data)
+    return await _finish_keeping(picture, row, data, is_leaving)
 
 
-async def continue_keeping(picture: Picture, row: StoredFile) -> Facts | None:
-    """What `keep` returns, for a picture that another worker began to store; None if its bytes are
-    lost. Raises FencedError."""
+async def continue_keeping(
+    picture: Picture, row: StoredFile, is_leaving: Callable[[], bool]
+) -> Facts | None:
+    """What `keep` returns, for a picture that another worker began to store; None also if its bytes
+    are lost. Raises FencedError."""
     if row.state == State.READY:
         return dict(row.facts)
     data = await asyncio.to_thread(_read_original, row)
     if data is None:
         await sync_to_async(uploads.erase_rows)(Q(id=row.id))
         return None
-    return await _finish_keeping(picture, row, data)
+    return await _finish_keeping(picture, row, data, is_leaving)
 
 
 def begun_pictures(chat_id: uuid.UUID, ids: Iterable[uuid.UUID]) -> dict[uuid.UUID, StoredFile]:
@@ -116,10 +121,14 @@ def refused_facts(picture: Picture, name: str, code: str) -> Facts:
     }
 
 
-async def _finish_keeping(picture: Picture, row: StoredFile, data: bytes | bytearray) -> Facts:
+async def _finish_keeping(
+    picture: Picture, row: StoredFile, data: bytes | bytearray, is_leaving: Callable[[], bool]
+) -> Facts | None:
     try:
         changes = await asyncio.to_thread(_store, row, data, picture.alt)
     except FileRefused as error:
+        if is_leaving():  # It ends the processes that read files (chat/files/checking.py).
+            return None
         return await _refuse(picture, row, f"file_{error.reason}")
     except (StorageUnavailable, ReaderBusy, OSError):
         logger.exception("picture %s could not be stored", row.id)

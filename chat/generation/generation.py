@@ -173,14 +173,9 @@ class Generation:
 
     def _is_fruitless(self, message: Message) -> bool:
         """Whether the last attempt brought neither text nor a picture."""
-        if not self.charge.attempts or self._has_drawn:
+        if not self.charge.attempts or self._caller.pictures.has_any:
             return False
         return self.charge.attempts[-1].text_from == len(str(message.text).encode())
-
-    @property
-    def _has_drawn(self) -> bool:
-        """Whether the last attempt brought a picture."""
-        return bool(self.charge.attempts) and self.charge.attempts[-1].pictures > 0
 
     def _is_complete_despite(self, message: Message, error: ProviderError) -> bool:
         """Whether the reply counts as complete although the last attempt failed.
@@ -190,7 +185,7 @@ class Generation:
 
         A picture is not bought twice: with one, the reply ends as it stands.
         """
-        return self._has_drawn or self._has_nothing_to_add(message, error)
+        return self._caller.pictures.has_any or self._has_nothing_to_add(message, error)
 
     def _has_nothing_to_add(self, message: Message, error: ProviderError) -> bool:
         return error.ended and self._is_fruitless(message) and bool(str(message.text).strip())

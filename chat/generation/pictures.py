@@ -34,10 +34,13 @@ class AnswerPictures:
         self._charge = charge
         self._interruption = interruption
         self._attempt = self._count = 0
+        # Whether this attempt has brought a picture, also one that could not be kept.
+        self.has_any = False
         self._keeping: asyncio.Task[None] | None = None
 
     def begin_attempt(self, attempt: int) -> None:
         self._attempt, self._count, self._keeping = attempt, 0, None
+        self.has_any = False
 
     async def keep(self, pictures: list[bytearray]) -> None:
         """Store pictures and tell them. An interruption does not end it: see `settle`."""
@@ -70,7 +73,8 @@ class AnswerPictures:
         for file_id in untold:
             if file_id in rows:
                 picture = self._picture(file_id)
-                facts = await generated.continue_keeping(picture, rows[file_id])
+                row = rows[file_id]
+                facts = await generated.continue_keeping(picture, row, self._is_leaving)
                 if facts is not None:
                     await self._tell(facts)
         return bool(message.files)
@@ -79,18 +83,20 @@ class AnswerPictures:
         while pictures:
             file_id = picture_id(self._order.reply_id, self._attempt, self._count)
             self._count += 1
-            facts = await generated.keep(self._picture(file_id), pictures.pop(0))
-            reason = self._interruption.reason
-            if "refused" in facts and reason not in (None, Interrupt.STOP):
-                # A worker that leaves ends the processes that read files (chat/files/checking.py).
-                # The next worker reads this one again.
+            facts = await generated.keep(self._picture(file_id), pictures.pop(0), self._is_leaving)
+            if facts is None:
                 return
             await self._tell(facts)
+
+    def _is_leaving(self) -> bool:
+        return self._interruption.reason in (Interrupt.HAND_OVER, Interrupt.LOST)
 
     async def _tell(self, facts: generated.Facts) -> None:
         await self._reply_log.parts.flush()
         await self._reply_log.append_image(ev.MessageImage(self._order.reply_id, facts))
-        self._charge.add_picture()
+        self.has_any = True
+        if "refused" not in facts:
+            self._charge.add_picture()
 
     def _picture(self, file_id: UUID) -> Picture:
         reply = self._order.reply

@@ -94,7 +94,9 @@ class Model:
     @property
     def uses_images_api(self) -> bool:
         """Whether it is called by `/images/generations`, because it has no chat completions."""
-        return not self.listed_outputs and self._matches(settings.IMAGES_API_MODELS)
+        if self.listed_outputs or self.endpoint.provider == "openrouter":
+            return False
+        return self._matches(settings.IMAGES_API_MODELS)
 
     def _matches(self, globs: list[str]) -> bool:
         """Whether a pattern matches its name or its id. None concerns the embedded model."""

@@ -25,13 +25,14 @@ class EncodedRequest(NamedTuple):
 def encode_images_request(model: Model, prompt: Prompt) -> EncodedRequest:
     """Encodes the pictures, which takes a while: call it in a thread."""
     fields: dict[str, Any] = {"model": model.provider_name, "n": 1}
-    content = prompt.messages[-1]["content"]
-    if isinstance(content, str):
-        body = orjson.dumps(fields | {"prompt": content})
-        return EncodedRequest("/images/generations", body, JSON)
-    texts = [part["text"] for part in content if part["type"] == "text"]
-    urls = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
+    parts: Any = prompt.messages[-1]["content"]
+    if isinstance(parts, str):
+        parts = [{"type": "text", "text": parts}]
+    texts = [part["text"] for part in parts if part["type"] == "text"]
+    urls = [part["image_url"]["url"] for part in parts if part["type"] == "image_url"]
     fields["prompt"] = "\n\n".join(texts)
+    if not urls:
+        return EncodedRequest("/images/generations", orjson.dumps(fields), JSON)
     return EncodedRequest("/images/edits", *_multipart(fields, urls))
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import time
 import uuid
 from datetime import timedelta
 
@@ -15,6 +16,7 @@ from PIL import Image
 from chat.files import generated, sweeping
 from chat.files.generated import picture_id
 from chat.generation.reply_log import ReplyLog
+from chat.generation.worker import Worker
 from chat.models import StoredFile
 from tests.chat.files.file_requests import TEXT, picture, upload
 from tests.chat.files.killing import kill_once
@@ -287,6 +289,18 @@ async def test_without_an_attachment_the_last_picture_is_not_sent(
     assert fake_model.requests[-1]["path"].endswith("/images/generations")
 
 
+async def test_a_picture_that_was_deleted_meanwhile_is_not_sent(
+    no_worker, alice, fake_model, images_api, own_storage
+):
+    async with working():
+        _, reply, message = await ask(alice, "[[images=1]] Draw a fox")
+        for path in own_storage.rglob("model"):
+            path.unlink()
+        files = [message.files[0]["id"]]
+        await ask(alice, "[[images=1]] Make it red", parent=reply, files=files)
+    assert fake_model.requests[-1]["path"].endswith("/images/generations")
+
+
 async def test_refusals_of_images_are_errors_of_the_answer(no_worker, alice, images_api):
     async with working():
         _, _, message = await ask(alice, "[[status=400&error_type=content_filter]] Draw")
@@ -328,6 +342,28 @@ def _before(owner, name):
 
 def _after(owner, name):
     return owner, name, True
+
+
+async def test_a_worker_that_leaves_refuses_no_picture(no_worker, alice, fake_model, monkeypatch):
+    """It ends the process that reads the picture, which then looks damaged."""
+    read, first = generated._read, Worker()
+    first.name += "first"
+    loop = asyncio.get_running_loop()
+
+    def interrupted(*args):
+        monkeypatch.setattr(generated, "_read", read)
+        loop.call_soon_threadsafe(first.leave)
+        time.sleep(0.5)
+        raise generated.FileRefused("damaged")
+
+    monkeypatch.setattr(generated, "_read", interrupted)
+    running = asyncio.create_task(first.run())
+    _, reply = await alice.send("[[tokens=2&images=1]] Draw")
+    await running
+    async with working("second"):
+        message = await alice.settled(reply)
+    assert len(fake_model.requests) == 1
+    assert [file.get("refused") for file in message.files] == [None]
 
 
 # (the step, how often the picture is bought)

@@ -6,6 +6,7 @@ import io
 import time
 import uuid
 from datetime import timedelta
+from urllib.parse import quote
 
 import orjson
 import pytest
@@ -13,11 +14,12 @@ from asgiref.sync import sync_to_async
 from django.utils import timezone
 from PIL import Image
 
-from chat.files import generated, sweeping
+from chat.files import generated, personal_data, sweeping
 from chat.files.generated import picture_id
 from chat.generation.reply_log import ReplyLog
 from chat.generation.worker import Worker
 from chat.models import StoredFile
+from chat.personal_data import export
 from tests.chat.files.file_requests import TEXT, picture, upload
 from tests.chat.files.killing import kill_once
 from tests.chat.files.model_requests import last_message, pictures, texts
@@ -201,6 +203,17 @@ async def test_one_that_nobody_finishes_is_swept(no_worker, alice, own_storage):
     assert not await rows.aexists() and not [*own_storage.rglob("*/original")]
 
 
+async def test_the_archive_has_it_and_the_text_links_to_it(no_worker, alice):
+    prompt = "[[tokens=1&images=1]] Draw"
+    async with working():
+        await ask(alice, prompt)
+    [exported] = [file async for file in personal_data.export(await alice.row())]
+    assert b"".join([chunk async for chunk in exported.chunks]) == picture_of(prompt)
+    files = [file async for file in export.export(await alice.row())]
+    text = b"".join([chunk async for chunk in files[0].chunks]).decode()
+    assert f"](../{quote(exported.path)})" in text
+
+
 async def test_nobody_else_sees_it(no_worker, alice, bob):
     async with working():
         _, _, message = await ask(alice, "[[tokens=0&images=1]] Draw")
@@ -317,6 +330,37 @@ async def test_stop_keeps_what_has_arrived(no_worker, alice):
         await alice.post(f"/api/chats/{alice.chat}/replies/{reply}/stop")
         message = await alice.settled(reply)
     assert message.status == "stopped" and 1 <= len(message.files) < 3
+
+
+async def test_stop_keeps_a_picture_that_is_being_stored(no_worker, alice, monkeypatch):
+    read, reading = generated._read, asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow(*args):
+        loop.call_soon_threadsafe(reading.set)
+        time.sleep(1.0)
+        return read(*args)
+
+    monkeypatch.setattr(generated, "_read", slow)
+    async with working():
+        _, reply = await alice.send("[[tokens=2&images=2&image_ms=100]] Draw")
+        await reading.wait()
+        await alice.post(f"/api/chats/{alice.chat}/replies/{reply}/stop")
+        message = await alice.settled(reply)
+    assert (message.status, len(message.files)) == ("stopped", 1)
+
+
+async def test_its_owner_may_ask_for_more(no_worker, alice, fake_model):
+    async with working():
+        _, reply = await alice.send("[[tokens=2&images=3&image_ms=700]] Draw")
+        await alice.until(reply, lambda message: message.files)
+        await alice.post(f"/api/chats/{alice.chat}/replies/{reply}/stop")
+        before = await alice.settled(reply)
+        await alice.post(f"/api/chats/{alice.chat}/replies/{reply}/attempts")
+        after = await alice.until(reply, lambda message: message.status == "done")
+    assert len(fake_model.requests) == 2
+    assert len(after.files) == len(before.files) + 3
+    assert len({file["id"] for file in after.files}) == len(after.files)
 
 
 async def test_a_stream_that_breaks_after_a_picture_ends_as_it_stands(no_worker, alice, fake_model):

@@ -94,9 +94,9 @@ class Model:
     @property
     def uses_images_api(self) -> bool:
         """Whether it is called by `/images/generations`, because it has no chat completions."""
-        if self.listed_outputs or self.endpoint.provider == "openrouter":
+        if self.listed_outputs or not self._matches(settings.IMAGES_API_MODELS):
             return False
-        return self._matches(settings.IMAGES_API_MODELS)
+        return self.endpoint.provider != "openrouter"  # It has chats with all of its models.
 
     def _matches(self, globs: list[str]) -> bool:
         """Whether a pattern matches its name or its id. None concerns the embedded model."""

@@ -14,6 +14,7 @@ from chat.llm.families import (
     pretty_name,
     usual_window,
 )
+from chat.llm.listing import make_named_model
 from config.env_models import named_models
 from tests.fake_model import running_fake_model
 from tests.stub_model import stub_model
@@ -65,6 +66,12 @@ async def test_openrouter_is_asked_for_models_of_every_output(stub):
     endpoint = Endpoint("openrouter", stub.base_url, "sk-or")
     [model] = await Catalogue([endpoint]).models()
     assert model.outputs == ("image",) and stub.paths[-1].endswith("?output_modalities=all")
+
+
+def test_openrouter_has_chats_with_every_model(settings):
+    settings.IMAGES_API_MODELS = ["gpt-image-*"]
+    openrouter = Endpoint("openrouter", "http://127.0.0.1:9/v1", "sk-or")
+    assert not make_named_model(openrouter, "openai/gpt-image-1").uses_images_api
 
 
 async def test_a_model_that_makes_only_pictures_is_no_default(fake, settings):

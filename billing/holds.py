@@ -107,10 +107,15 @@ def place(
 
 
 def reserve(
-    person: User, call: Call, price: Price, prompt_tokens: int, answer_tokens: int
+    person: User,
+    call: Call,
+    price: Price,
+    prompt_tokens: int,
+    answer_tokens: int,
+    least_tokens: int = MIN_ANSWER_TOKENS,
 ) -> Budget:
     """Raise the hold to the highest cost of an attempt with an answer of `answer_tokens`, or to its
-    share of the available credit.
+    share of the available credit. `least_tokens`: the shortest useful answer.
 
     Raises OutOfCredit, and leaves the hold as it is, if the shortest useful answer costs more.
     """
@@ -124,7 +129,7 @@ def reserve(
             # This attempt was reserved before, by a worker that died or by a worker that took over
             # while this one was frozen: the hold never shrinks, and its price stays.
             price, at_least = hold.price, held
-        least = prices.worst_case(price, prompt_tokens, min(MIN_ANSWER_TOKENS, answer_tokens))
+        least = prices.worst_case(price, prompt_tokens, min(least_tokens, answer_tokens))
         wanted = prices.worst_case(price, prompt_tokens, answer_tokens)
         room = _room(purse, person, wanted, held)
         if least > room:
@@ -298,6 +303,8 @@ def _usage_row(
         cache_write_tokens=usage.cache_write_tokens,
         audio_tokens=usage.audio_tokens,
         sound_ms=usage.sound_ms,
+        image_tokens=usage.image_tokens,
+        image_input_tokens=usage.image_input_tokens,
         estimated=usage.estimated,
         cost_micro_usd=cost,
         cost_by_provider=price is not None and usage.cost_micro_usd is not None,

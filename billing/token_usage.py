@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
-    """Tokens read from or written to a cache are included in `prompt_tokens`, reasoning tokens in
+    """Tokens read from or written to a cache, and of pictures that were read, are included in
+    `prompt_tokens`; reasoning tokens, and those of pictures that were made, in
     `completion_tokens`. None: the provider did not report the count.
 
     `cost_micro_usd` is the provider's own figure. `estimated`: the provider reported no usage, so
@@ -29,6 +30,9 @@ class TokenUsage:
     audio_tokens: int | None = None
     # How long a sound was that was written down, in milliseconds.
     sound_ms: int | None = None
+    # Of pictures: those that the model made, and those that it read.
+    image_tokens: int | None = None
+    image_input_tokens: int | None = None
 
     def with_sound(self, sound_ms: int) -> "TokenUsage":
         return replace(self, sound_ms=sound_ms)
@@ -43,6 +47,8 @@ class TokenUsage:
             cache_write_tokens=self.cache_write_tokens or 0,
             audio_tokens=min(max(self.audio_tokens or 0, 0), self.prompt_tokens),
             sound_ms=self.sound_ms or 0,
+            image_tokens=min(max(self.image_tokens or 0, 0), self.completion_tokens),
+            image_input_tokens=min(max(self.image_input_tokens or 0, 0), self.prompt_tokens),
         )
 
     def to_event(self) -> dict[str, int | bool]:
@@ -52,11 +58,13 @@ class TokenUsage:
             known["reasoning_tokens"] = self.reasoning_tokens
         if self.cached_tokens is not None:
             known["cached_tokens"] = self.cached_tokens
+        if self.image_tokens:
+            known["image_tokens"] = self.image_tokens
         return known | ({"estimated": True} if self.estimated else {})
 
     def to_bill(self) -> dict[str, Any]:
-        """Part of the `bill` of an event. Zeros are written, except for cache writes and sound; a
-        cost is         written only if the provider reported one."""
+        """Part of the `bill` of an event. Zeros are written, except for cache writes, sound and
+        pictures; a cost is written only if the provider reported one."""
         usage = self.bounded()
         bill: dict[str, Any] = {
             "prompt_tokens": usage.prompt_tokens,
@@ -67,8 +75,9 @@ class TokenUsage:
         }
         if usage.cache_write_tokens:
             bill["cache_write_tokens"] = usage.cache_write_tokens
-        if usage.audio_tokens:
-            bill["audio_tokens"] = usage.audio_tokens
+        for name in ("audio_tokens", "image_tokens", "image_input_tokens"):
+            if count := getattr(usage, name):
+                bill[name] = count
         if usage.cost_micro_usd is not None:
             bill["cost_micro_usd"] = usage.cost_micro_usd
         return bill
@@ -88,6 +97,8 @@ class TokenUsage:
             bill.get("cache_write_tokens", 0),
             audio_tokens=bill.get("audio_tokens", 0),
             sound_ms=0,
+            image_tokens=bill.get("image_tokens", 0),
+            image_input_tokens=bill.get("image_input_tokens", 0),
         )
 
     @classmethod
@@ -103,4 +114,6 @@ class TokenUsage:
             row.cache_write_tokens or 0,
             audio_tokens=row.audio_tokens or 0,
             sound_ms=row.sound_ms or 0,
+            image_tokens=row.image_tokens or 0,
+            image_input_tokens=row.image_input_tokens or 0,
         )

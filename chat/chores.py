@@ -73,6 +73,7 @@ def chores() -> Iterable[Chore]:
 
 def _sweep_files() -> None:
     sweeping.mark_unattached()
+    sweeping.mark_unfinished()
     sweeping.remove_strays()
     checking.clean_up_interrupted(Q())
     checking.remove_leftovers()

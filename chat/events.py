@@ -186,6 +186,16 @@ class MessageReasoning(ChatEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class MessageImage(ChatEvent):
+    """A picture that the model made, as a `File` (docs/protocol.md). One that could not be kept has
+    `refused`, the code of the reason, instead of what its bytes are."""
+
+    type: ClassVar[str] = "message.image"
+    message: str
+    file: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class MessageResumed(ChatEvent):
     """The seam: another attempt continues after `length` bytes of text that are stored already.
 
@@ -222,16 +232,17 @@ class MessageWaiting(ChatEvent):
 
 @dataclass(frozen=True, slots=True)
 class MessageCompleted(ChatEvent):
-    """The end of an answer. The chat's own index also has the full text and reasoning.
+    """The end of an answer. The chat's own index also has the full text and reasoning, and the
+    names of its pictures, for the search.
 
     `usage` and `cost_micro_usd` are those of the whole answer; `bill` is the usage that its last
     attempt is charged for (chat/charging/attempts.py). `omitted`: the kinds of content
-    other than text that the model sent, which is not stored: "image", "audio", "video", "file",
+    other than text that the model sent, and that are not stored: "image", "audio", "video", "file",
     "tool_call", "other".
     """
 
     type: ClassVar[str] = "message.completed"
-    KEPT_OUT_OF_LOG: ClassVar[frozenset[str]] = frozenset({"text", "reasoning"})
+    KEPT_OUT_OF_LOG: ClassVar[frozenset[str]] = frozenset({"text", "reasoning", "names"})
     message: str
     finish: str
     model: str
@@ -245,6 +256,7 @@ class MessageCompleted(ChatEvent):
     text: str | None = None
     reasoning: str | None = None
     omitted: list[str] | None = None
+    names: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,11 +264,11 @@ class MessageError(ChatEvent):
     """The end of an answer that could not continue; its text so far is kept.
 
     `text` is the sentence for the person, `text_kept` the partial answer (in the chat's own index
-    only).
+    only, as `names`).
     """
 
     type: ClassVar[str] = "message.error"
-    KEPT_OUT_OF_LOG: ClassVar[frozenset[str]] = frozenset({"text_kept", "reasoning"})
+    KEPT_OUT_OF_LOG: ClassVar[frozenset[str]] = frozenset({"text_kept", "reasoning", "names"})
     message: str
     code: str
     text: str
@@ -268,6 +280,7 @@ class MessageError(ChatEvent):
     bill: dict[str, Any] | None = None
     text_kept: str | None = None
     reasoning: str | None = None
+    names: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +330,7 @@ AnyEvent = (
     | MessageStarted
     | MessageDelta
     | MessageReasoning
+    | MessageImage
     | MessageResumed
     | MessageWaiting
     | MessageCompleted
@@ -343,6 +357,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         MessageStarted,
         MessageDelta,
         MessageReasoning,
+        MessageImage,
         MessageResumed,
         MessageWaiting,
         MessageCompleted,

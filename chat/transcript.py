@@ -75,7 +75,8 @@ class Message:
     omitted: list[str] | None = None
     # Between two attempts: the entry since which the reply waits, why, and for how long.
     waiting: dict[str, Any] | None = None
-    # What is attached to a user's message, and what the model did not get of all such files.
+    # What is attached to a user's message, or the pictures that the model made; and what the model
+    # did not get of all such files.
     files: list[dict[str, Any]] | None = None
     withheld: list[dict[str, str]] | None = None
     # What the owner thinks of the answer.
@@ -184,6 +185,7 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
             ev.MessageStarted()
             | ev.MessageDelta()
             | ev.MessageReasoning()
+            | ev.MessageImage()
             | ev.MessageResumed()
             | ev.MessageWaiting()
             | ev.MessageCompleted()
@@ -258,6 +260,7 @@ def change(
     event: ev.MessageStarted
     | ev.MessageDelta
     | ev.MessageReasoning
+    | ev.MessageImage
     | ev.MessageResumed
     | ev.MessageWaiting
     | ev.MessageCompleted
@@ -270,9 +273,9 @@ def change(
         case ev.MessageDelta():
             message.text.add(event.text)
         case ev.MessageReasoning():
-            if event.text_length is not None:
-                message.text.cut(event.text_length)
-            message.reasoning.add(event.text)
+            _reason(message, event)
+        case ev.MessageImage():
+            _add_picture(message, event.file)
         case ev.MessageStarted():
             _begin(message, event)
             message.started = message.started or entry_id
@@ -296,6 +299,18 @@ def change(
             message.rating = None if event.rating == "none" else event.rating
         case _:
             assert_never(event)
+
+
+def _reason(message: Message, event: ev.MessageReasoning) -> None:
+    if event.text_length is not None:
+        message.text.cut(event.text_length)
+    message.reasoning.add(event.text)
+
+
+def _add_picture(message: Message, file: dict[str, Any]) -> None:
+    known = message.files or []
+    if all(other["id"] != file["id"] for other in known):
+        message.files = [*known, file]
 
 
 def _begin(message: Message, event: ev.MessageStarted | ev.MessageResumed) -> None:

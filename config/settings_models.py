@@ -77,6 +77,11 @@ TRANSCRIPTION_FORM = env.str(
 TRANSCRIPTION_USD_PER_MINUTE = env.decimal(
     "HOLDFAST_TRANSCRIPTION_USD_PER_MINUTE", None, validate=validate.Range(0, 100)
 )
+# Models that make pictures, named likewise: in chats, and by `/images/generations` alone.
+PICTURE_MODELS: list[str] = env.list("HOLDFAST_PICTURE_MODELS", ["gemini-*image*"])
+IMAGES_API_MODELS: list[str] = env.list(
+    "HOLDFAST_IMAGES_API_MODELS", ["gpt-image-*", "chatgpt-image-*"]
+)
 # The marks around a model's thinking in the text; the usual ones are known.
 THINK_MARKS = think_marks(env.list("HOLDFAST_THINK_MARKS", []))
 # auto: only if no other endpoint is configured and `up` finds no Ollama.

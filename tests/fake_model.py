@@ -38,6 +38,13 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
   blind=TEXT       400 with this text to a request with a picture; deaf=TEXT: with sound
   audio_tokens=N   tokens of sound in the details of the usage
   context=N        400 context_length_exceeded when the prompt has more than N tokens (4 bytes each)
+  images=N         N pictures (PNG) after the text, each in a chunk of its own
+  image_bytes=N    the size of each picture file         image_ms=N      wait before each
+  image_px=96x64   its width and height
+  image_is=junk    not a picture; url: an address; twice: repeated in another chunk;
+                   part: as a part of the content
+  whole=1          the answer as one document, although it was asked to be streamed
+  modalities_400=1  400 to `modalities`
 Faults, for the first `times` requests of this model and prompt (default: all of them):
   status=429       HTTP error; with retry_after=2 | retry_date=2 (as a date) | html=1 | error_type=x
   redirect=URL     307                           empty=1         no text at all, then finish
@@ -62,6 +69,8 @@ script, of which it reads:
   says=TEXT        the transcript; default: the format and the length of the sound, "wav 3200"
   usage=seconds    of=1.5 | tokens (of=12: sound, and 3 written) | none; cost=0.001
   status, times, retry_after, headers_ms as above; html_200=1
+POST /v1/images/generations and /v1/images/edits (a form) answer the prompt with `images` pictures,
+1 by default, all at once. A name with `images=` is listed by OpenRouter as making them.
 
 Also: GET /v1/models; the same under /openrouter/v1 (context_length, pricing), /llama/v1 (llama.cpp:
 n_ctx, /llama/tokenize, /llama/apply-template); POST /api/show (Ollama).
@@ -83,6 +92,7 @@ import re
 import signal
 import socket
 import ssl
+import struct
 import threading
 import time
 import zlib
@@ -104,6 +114,7 @@ MODELS = [
 CONTEXT_TOKENS = 8192
 # USD per token: $10 for a million tokens in, $20 for a million out.
 PRICING = {"prompt": "0.00001", "completion": "0.00002", "request": "0", "image": "0"}
+IMAGE_TOKENS = 1290  # of each picture
 BURST_CHUNKS = 64  # per write when there is no rate
 
 WORDS = [
@@ -215,6 +226,28 @@ def text_of(prompt: str, tokens: int = 40, mode: str = "words") -> str:
 
 def reasoning_of(prompt: str, tokens: int) -> str:
     return text_of("thinking about " + prompt, tokens)
+
+
+def picture_of(prompt: str, number: int = 0, size: int = 0, px: str = "96x64") -> bytes:
+    """A PNG of one colour, of this width and height; padded to about `size` bytes."""
+    width, height = map(int, px.split("x"))
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    color = hashlib.sha256(f"{prompt}{number}".encode()).digest()[:3]
+    rows = (b"\0" + color * width) * height
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    noise = random.Random(number).randbytes(max(size - 300, 0))
+    padding = chunk(b"paDd", noise) if size else b""
+    body = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + head + padding + body
+
+
+def data_url_of(picture: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture).decode()
 
 
 def rest_of(tokens: list[str], partial: str) -> list[str]:
@@ -341,6 +374,7 @@ class Answer:
             yield from self.oddities()
             if (yield from self.text()):
                 return
+            yield from self.images()
         yield from self.ending()
 
     def text(self) -> Iterator[Part]:
@@ -419,6 +453,28 @@ class Answer:
             if interval:
                 yield interval
 
+    def images(self) -> Iterator[Part]:
+        kind = self.q.script.get("image_is", "")
+        for number, url in enumerate(self.image_urls()):
+            yield from self.silence(self.q.number("image_ms"))
+            part = {"type": "image_url", "image_url": {"url": url}}
+            delta = {"content": [part]} if kind == "part" else {"content": "", "images": [part]}
+            yield self.chunk({"role": "assistant"} | delta)
+            self.record["images"] = number + 1
+            if kind == "twice":
+                yield self.chunk({"images": [part]})
+        yield from self.silence(self.q.number("image_ms"))
+
+    def image_urls(self) -> Iterator[str]:
+        kind, size = self.q.script.get("image_is", ""), self.q.count("image_bytes")
+        for number in range(self.q.count("images")):
+            px = self.q.script.get("image_px", "96x64")
+            picture = picture_of(self.q.prompt, number, size, px)
+            if kind == "junk":
+                picture = b"no picture at all" * 99
+            url = "https://pictures.example/1.png" if kind == "url" else data_url_of(picture)
+            yield url
+
     def oddities(self) -> Iterator[Part]:
         if self.faults.get("surrogates") == "1":
             yield self.chunk({"content": "a@"}).replace(b"@", b"\\ud83d")
@@ -454,6 +510,11 @@ class Answer:
             "total_tokens": self.q.prompt_tokens + sent + thought,
             "completion_tokens_details": {"reasoning_tokens": thought},
         }
+        if images := self.record.get("images", 0):
+            drawn = images * IMAGE_TOKENS
+            usage["completion_tokens"] += drawn
+            usage["total_tokens"] += drawn
+            usage["completion_tokens_details"]["image_tokens"] = drawn
         if "says" in self.q.script:
             usage["completion_tokens"] = orjson.Fragment(self.q.script["says"])
         if "audio_tokens" in self.q.script:
@@ -486,7 +547,10 @@ class Answer:
         """The same answer for a request without `stream`."""
         tokens = list(self.q.tokens)
         self.record["sent"] = len(tokens)
-        message = {"role": "assistant", "content": "".join(tokens)}
+        message: dict[str, Any] = {"role": "assistant", "content": "".join(tokens)}
+        if urls := list(self.image_urls()):
+            self.record["images"] = len(urls)
+            message["images"] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
         choice = {
             "index": 0,
             "message": message,
@@ -651,23 +715,14 @@ class Connection(asyncio.Protocol):
             self.chat(path, headers, orjson.loads(body))
         elif path.endswith("/audio/transcriptions"):
             self.transcribe(path, headers, body)
+        elif path.endswith(("/images/generations", "/images/edits")):
+            self.draw(path, headers, body)
         elif path.endswith("/models") and method == "GET":
             self.reply(
                 200, {"object": "list", "data": [self.model(path, name) for name in state.models]}
             )
-        elif path.endswith("/tokenize"):
-            self.reply(
-                200, {"tokens": list(range(len(orjson.loads(body)["content"].encode()) // 4))}
-            )
-        elif path.endswith("/apply-template"):
-            messages = [
-                f"<{m['role']}>{plain(m['content'])}\n" for m in orjson.loads(body)["messages"]
-            ]
-            self.reply(200, {"prompt": "".join(messages)})
-        elif path == "/api/show":
-            shown = {"model_info": {"llama.context_length": 32768}, "parameters": "num_ctx 8192"}
-            able = state.capabilities
-            self.reply(200, shown | ({"capabilities": able} if able is not None else {}))
+        elif path.endswith(("/tokenize", "/apply-template", "/api/show")):
+            self.describe(path, body)
         else:
             self.control(path, body)
 
@@ -683,6 +738,22 @@ class Connection(asyncio.Protocol):
             self.reply(200, {})
         else:
             self.reply(404, {"error": {"message": "no such page"}})
+
+    def describe(self, path: str, body: bytes) -> None:
+        """Answers llama.cpp's and Ollama's own requests."""
+        if path.endswith("/tokenize"):
+            self.reply(
+                200, {"tokens": list(range(len(orjson.loads(body)["content"].encode()) // 4))}
+            )
+        elif path.endswith("/apply-template"):
+            messages = [
+                f"<{m['role']}>{plain(m['content'])}\n" for m in orjson.loads(body)["messages"]
+            ]
+            self.reply(200, {"prompt": "".join(messages)})
+        else:
+            shown = {"model_info": {"llama.context_length": 32768}, "parameters": "num_ctx 8192"}
+            able = self.state.capabilities
+            self.reply(200, shown | ({"capabilities": able} if able is not None else {}))
 
     def about_keys(self, path: str) -> bool:
         """Responds if the key or the address decides the response; returns whether it did."""
@@ -734,7 +805,9 @@ class Connection(asyncio.Protocol):
             entry |= {
                 "name": "Fake: " + name,
                 "context_length": 200_000,
-                "architecture": {"output_modalities": ["text"]},
+                "architecture": {
+                    "output_modalities": ["text", "image"] if "images=" in name else ["text"]
+                },
                 "top_provider": {"context_length": CONTEXT_TOKENS, "max_completion_tokens": 4096},
             }
             if (pricing := self.state.pricing.get(name, PRICING)) is not None:
@@ -809,6 +882,38 @@ class Connection(asyncio.Protocol):
         }
         return self.reply(200, answer | ({"usage": usage} if usage else {}))
 
+    def draw(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        """Answers OpenAI's requests for pictures."""
+        fields = self.form(headers, body) if path.endswith("/edits") else orjson.loads(body)
+        message = {"role": "user", "content": fields["prompt"]}
+        self.chat(path, headers, fields | {"messages": [message]})
+
+    @staticmethod
+    def form(headers: dict[str, str], body: bytes) -> dict[str, Any]:
+        """The fields of a form; `files` are those with a file, in base64."""
+        boundary = b"--" + headers["content-type"].partition("boundary=")[2].encode()
+        fields: dict[str, Any] = {"files": []}
+        for part in body.split(b"\r\n" + boundary)[1:-1]:
+            head, _, data = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
+            name = re.search(rb' name="(.*?)"', head)
+            assert name is not None
+            if b"filename=" in head:
+                fields["files"].append([name[1].decode(), base64.b64encode(data).decode()])
+            else:
+                fields[name[1].decode()] = data.decode()
+        return fields
+
+    def drawn(self, q: Question, answer: Answer) -> dict[str, Any]:
+        count, size = q.count("images", 1), q.count("image_bytes")
+        pictures = [picture_of(q.prompt, number, size) for number in range(count)]
+        if q.script.get("image_is") == "junk":
+            pictures = [b"no picture at all" * 99] * count
+        answer.record["images"] = count
+        details = {"text_tokens": 50, "image_tokens": 0}
+        usage = {"input_tokens": 50, "output_tokens": 1056 * count, "input_tokens_details": details}
+        data = [{"b64_json": base64.b64encode(picture).decode()} for picture in pictures]
+        return {"created": 1, "data": data, "usage": usage}
+
     def begin(self, q: Question, answer: Answer, path: str) -> None:
         if self.state.max_active >= q.count("together"):
             self.answer(q, answer, path)
@@ -829,9 +934,11 @@ class Connection(asyncio.Protocol):
             self.reply(307, {}, f"Location: {faults['redirect']}{answer.leaked}")
         elif "html_200" in faults:
             self.reply(200, "<html><body>Welcome to the hotel wifi</body></html>")
+        elif "/images/" in path:
+            self.reply(200, self.drawn(q, answer))
         elif "mislabelled" in faults:
             self.reply(200, "<!doctype html>\n" + answer.at_once().decode())
-        elif q.body.get("stream"):
+        elif q.body.get("stream") and not q.count("whole"):
             self.pump = Pump(self, answer)
             self.pump.start()
         else:
@@ -842,6 +949,8 @@ class Connection(asyncio.Protocol):
         ends_in_space = q.partial != q.partial.rstrip() and not q.asked
         if q.count("usage_400") and "stream_options" in q.body:
             return {"param": "stream_options", "code": "unknown_parameter"}
+        if q.count("modalities_400") and "modalities" in q.body:
+            return {"param": "modalities", "message": "Unrecognized request argument: modalities"}
         if q.count("limit_400") and "max_tokens" in q.body:
             message = "'max_tokens' is not supported. Use 'max_completion_tokens' instead."
             return {"param": "max_tokens", "code": "unsupported_parameter", "message": message}

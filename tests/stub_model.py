@@ -27,6 +27,7 @@ class StubModel:
         self.listing_takes_s = 0.0
         self.requests: list[Request] = []
         self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []  # of GET requests
         self.base_url = ""
 
     def lists(self, document: object) -> None:
@@ -39,7 +40,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.model.headers.append(dict(self.headers))
-        if not self.path.endswith("/models") or self.model.listing is None:
+        self.model.paths.append(self.path)
+        if not self.path.partition("?")[0].endswith("/models") or self.model.listing is None:
             return self._reply(404, "application/json", b'{"detail":"Not Found"}')
         time.sleep(self.model.listing_takes_s)
         return self._reply(*self.model.listing)

@@ -16,6 +16,11 @@ _PLACES = ("data", "models", "result", "results", "items")
 _NAMES = ("id", "model", "name")
 
 
+def list_query(provider: str) -> str:
+    """The query of a request for a list. OpenRouter lists only models that write, unless asked."""
+    return "output_modalities=all" if provider == "openrouter" else ""
+
+
 def read_document(data: bytes) -> Any:
     """Parse the JSON of a response. Raises ValueError if it is invalid, or has so many values that
     they would fill the memory: as objects they take twenty times the memory of their text."""
@@ -99,8 +104,10 @@ def _known_fields(entry: dict[str, Any], provider: str) -> dict[str, Any]:
         if inner := {name: value for name, value in inner.items() if _is_number(value)}:
             fields[group] = inner
     outputs = inside(entry, "architecture", "output_modalities")
-    if isinstance(outputs, list) and "text" not in outputs:
-        fields["architecture"] = {"output_modalities": []}
+    if isinstance(outputs, list):
+        made = [kind for kind in ("text", "image") if kind in outputs]
+        if made != ["text"]:
+            fields["architecture"] = {"output_modalities": made}
     inputs = inside(entry, "architecture", "input_modalities")
     if isinstance(inputs, list):
         known = [kind for kind in ("text", "image", "audio") if kind in inputs]

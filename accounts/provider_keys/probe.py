@@ -16,7 +16,7 @@ from django.views.decorators.debug import sensitive_variables
 from accounts.models import ProviderKey
 from accounts.provider_keys.address_filter import AddressRefusedError, UnreachableError
 from accounts.provider_keys.http import Answer, fetch
-from accounts.provider_keys.model_documents import inside, read_document, trimmed
+from accounts.provider_keys.model_documents import inside, list_query, read_document, trimmed
 from accounts.provider_keys.providers import CUSTOM, PROVIDERS
 
 Status = ProviderKey.Status
@@ -142,7 +142,7 @@ class _Probe:
                 return Verdict(status)
             left = inside(_json(answer), "data", "limit_remaining")
             spent = isinstance(left, int | float) and left <= 0
-        answer = self._get("/models")
+        answer = self._get("/models", list_query(self._provider))
         status = self._status(answer)
         models = trimmed(_json(answer), self._key, self._provider) if status is Status.OK else None
         if self._is_custom and not models and status in (Status.OK, Status.WRONG_URL):
@@ -181,14 +181,14 @@ class _Probe:
             return Status.UNREACHABLE
         return status
 
-    def _get(self, path: str) -> Answer:
+    def _get(self, path: str, query: str = "") -> Answer:
         headers = {"Accept": "application/json"}
         if self._provider == "anthropic":
             headers |= {"x-api-key": self._key, "anthropic-version": ANTHROPIC_VERSION}
-            path += "?limit=1000"
+            query = "limit=1000"
         else:
             headers["Authorization"] = f"Bearer {self._key}"
-        return self._fetch(path, headers)
+        return self._fetch(f"{path}?{query}", headers)
 
     def _fetch(self, path: str, headers: dict[str, str], body: bytes | None = None) -> Answer:
         base, _, query = path.partition("?")

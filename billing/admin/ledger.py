@@ -195,6 +195,8 @@ class UsageAdmin(MoneyAdmin):
         "cache_write_tokens",
         "audio_tokens",
         "sound_ms",
+        "image_tokens",
+        "image_input_tokens",
         "completion_tokens",
         "reasoning_tokens",
         "estimated",

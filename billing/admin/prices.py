@@ -41,6 +41,8 @@ class PriceForm(forms.ModelForm[Price]):
             "cache_write_micro_usd": _("As above. Empty: the price of input."),
             "reasoning_micro_usd": _("As above. Empty: the price of output."),
             "image_micro_usd": PER_PIECE,
+            "image_input_micro_usd": _("As above. Empty: the price of input."),
+            "image_output_micro_usd": _("As above. Empty: the price of output."),
             "audio_micro_usd": _("As above. Empty or 0: the price of input."),
             "sound_micro_usd": _(
                 "Micro-USD per million milliseconds of sound that is written down: 100000 is "

@@ -11,8 +11,9 @@ class Price(models.Model):
     """The rates of a model, from `valid_from` until the next version. Append-only.
 
     Token rates are micro-USD per million tokens; `image` and `per_request` are micro-USD each.
-    Where a rate is NULL, cache reads and writes and audio cost as much as input, reasoning as much
-    as output, and images nothing. `sound` is for a million milliseconds that are written down.
+    Where a rate is NULL, cache reads and writes, audio and tokens of pictures cost as much as other
+    tokens of input or output, reasoning as much as output, and images nothing. `sound` is for a
+    million milliseconds that are written down.
     """
 
     class Source(models.TextChoices):
@@ -39,6 +40,9 @@ class Price(models.Model):
     cache_write_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     # Likewise.
     sound_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
+    # Tokens of pictures, that are read and that are made. NULL: as much as other tokens.
+    image_input_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
+    image_output_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider charges more for longer prompts, so on credit prompts end here.
     prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)
 

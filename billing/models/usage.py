@@ -48,6 +48,9 @@ class Usage(models.Model):
     # Likewise tokens of sound, and the length of a sound that was written down.
     audio_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     sound_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    # Tokens of pictures: parts of the completion and of the prompt; NULL is 0.
+    image_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    image_input_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider gave no usable count; the tokens are our estimate.
     estimated = models.BooleanField(default=False)
     cost_micro_usd = models.BigIntegerField()

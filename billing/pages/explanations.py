@@ -22,7 +22,9 @@ KINDS = {
     "audio": _("of sound, read"),
     "cached_input": _("read from the provider’s cache"),
     "cache_write": _("read and put into the provider’s cache"),
+    "image_input": _("of pictures, read"),
     "output": _("written"),
+    "image_output": _("of pictures, made"),
     "reasoning": _("of reasoning"),
 }
 

@@ -13,10 +13,12 @@ from django.utils import timezone
 
 from billing.prices.versions import BadPrice, Rates, usd_rate
 
-_KINDS = ("input", "output", "cache_read", "cache_write", "output_reasoning", "input_audio")
-# Output other than text is not counted, nor are the searches of models that always search, which
-# cost more than their text.
-_NOT_COUNTED = ("output_image", "output_audio", "output_video", "output_citation")
+_KINDS = ("input", "output", "cache_read", "cache_write", "output_reasoning") + (
+    ("input_audio", "input_image", "output_image")
+)
+# Sound and video that a model makes are not counted, nor the searches of models that always search,
+# which cost more than their text.
+_NOT_COUNTED = ("output_audio", "output_video", "output_citation")
 _SEARCHES = re.compile(r"\bsearch\b")
 
 
@@ -55,6 +57,8 @@ def look_up(name: str, base_url: str) -> Rates | None:
         per_request_micro_usd=_per_request(per_request),
         prompt_limit_tokens=min(limits, default=None),
         cache_write_micro_usd=rates["cache_write"],
+        image_input_micro_usd=rates["input_image"],
+        image_output_micro_usd=rates["output_image"],
     )
 
 

@@ -39,6 +39,8 @@ def _read_flat(pricing: Mapping[str, object]) -> Rates:
         audio_micro_usd=usd_rate(pricing.get("audio") or "0", MILLION),
         per_request_micro_usd=usd_rate(pricing.get("request") or "0", 1),
         cache_write_micro_usd=_optional(pricing.get("input_cache_write")),
+        image_input_micro_usd=_optional(pricing.get("image_token")),
+        image_output_micro_usd=_optional(pricing.get("image_output")),
     )
 
 

@@ -45,6 +45,8 @@ class Rates:
     prompt_limit_tokens: int | None = None
     cache_write_micro_usd: int | None = None
     sound_micro_usd: int | None = None
+    image_input_micro_usd: int | None = None
+    image_output_micro_usd: int | None = None
 
     def __post_init__(self) -> None:
         for name, rate in asdict(self).items():
@@ -54,6 +56,7 @@ class Rates:
 
 _CHARGED = ("input_micro_usd", "output_micro_usd", "cached_input_micro_usd") + (
     ("reasoning_micro_usd", "cache_write_micro_usd", "per_request_micro_usd", "sound_micro_usd")
+    + ("image_output_micro_usd",)
 )
 _EACH = ("image_micro_usd", "per_request_micro_usd")
 
@@ -140,12 +143,19 @@ def parts_of(price: Price, usage: TokenUsage) -> list[Part]:
     heard = min(usage.audio_tokens or 0, usage.prompt_tokens - cached - written)
     reasoned = min(usage.reasoning_tokens or 0, usage.completion_tokens)
     read, wrote = price.input_micro_usd, price.output_micro_usd
+    seen = drawn = 0  # Pictures, if their tokens have a price of their own.
+    if price.image_input_micro_usd is not None:
+        seen = min(usage.image_input_tokens or 0, usage.prompt_tokens - cached - written - heard)
+    if price.image_output_micro_usd is not None:
+        drawn = min(usage.image_tokens or 0, usage.completion_tokens - reasoned)
     return [
-        Part("input", usage.prompt_tokens - cached - written - heard, read),
+        Part("input", usage.prompt_tokens - cached - written - heard - seen, read),
         Part("audio", heard, price.audio_micro_usd or read),
+        Part("image_input", seen, price.image_input_micro_usd or 0),
         Part("cached_input", cached, _default(price.cached_input_micro_usd, read)),
         Part("cache_write", written, _default(price.cache_write_micro_usd, read)),
-        Part("output", usage.completion_tokens - reasoned, wrote),
+        Part("output", usage.completion_tokens - reasoned - drawn, wrote),
+        Part("image_output", drawn, price.image_output_micro_usd or 0),
         Part("reasoning", reasoned, _default(price.reasoning_micro_usd, wrote)),
         Part(
             "request",
@@ -158,11 +168,13 @@ def parts_of(price: Price, usage: TokenUsage) -> list[Part]:
 
 def worst_case(price: Price, prompt_tokens: int, answer_tokens: int) -> int:
     """Upper bound of a call's cost in micro-USD: prompt and answer each at their dearest rate."""
-    dearest = max(price.output_micro_usd, price.reasoning_micro_usd or 0)
     dearest_input = max(
-        price.input_micro_usd, price.cached_input_micro_usd or 0, price.cache_write_micro_usd or 0
+        price.input_micro_usd,
+        price.cached_input_micro_usd or 0,
+        price.cache_write_micro_usd or 0,
+        price.image_input_micro_usd or 0,
     )
-    total = prompt_tokens * dearest_input + answer_tokens * dearest
+    total = prompt_tokens * dearest_input + answer_tokens * _dearest_output(price)
     return -(-total // MILLION) + price.per_request_micro_usd
 
 
@@ -182,7 +194,7 @@ def tokens_worth_sound(price: Price, tokens: int) -> int:
 
 def affordable_tokens(price: Price, prompt_tokens: int, micro_usd: int) -> int | None:
     """The longest answer in tokens whose `worst_case` fits; None if answers cost nothing."""
-    dearest = max(price.output_micro_usd, price.reasoning_micro_usd or 0)
+    dearest = _dearest_output(price)
     left = micro_usd - worst_case(price, prompt_tokens, 0)
     if not dearest:
         return None
@@ -218,6 +230,11 @@ def usd_rate(value: object, each: int) -> int:
 
 
 # Private
+
+
+def _dearest_output(price: Price) -> int:
+    rates = (price.output_micro_usd, price.reasoning_micro_usd, price.image_output_micro_usd)
+    return max(rate or 0 for rate in rates)
 
 
 def _default(rate: int | None, otherwise: int) -> int:

@@ -85,6 +85,11 @@ class AnswerCharge:
             Attempt(attempt, model.id, self._prompt_tokens, length, reasoning_from=reasoning_length)
         )
 
+    def add_picture(self) -> None:
+        """Note a picture of this attempt that is kept, and that the log now has."""
+        if self.attempts:
+            self.attempts[-1].pictures += 1
+
     def mark_accepted(self) -> None:
         """Note that the provider has accepted the call and reads the prompt."""
         self._is_accepted = True
@@ -127,7 +132,7 @@ class AnswerCharge:
         last = self.attempts[-1] if self.attempts else None
         if last is None or last.recorded is None:
             return None
-        stored = (last.prompt_tokens, last.text, last.reasoning)
+        stored = (last.prompt_tokens, last.text, last.reasoning, last.pictures)
         chars = len(last.text) + len(last.reasoning)
         if last.usage == await off_loop(usage_of_stored, *stored, chars=chars):
             return None
@@ -165,7 +170,9 @@ class AnswerCharge:
             return None
         if usage is None:
             text, reasoning = str(message.text), str(message.reasoning)
-            parts, chars = (self._prompt_tokens, text, reasoning), len(text) + len(reasoning)
+            chars = len(text) + len(reasoning)
+            pictures = sum("refused" not in file for file in message.files or ())
+            parts = (self._prompt_tokens, text, reasoning, pictures)
             return await off_loop(estimated_usage, *parts, chars=chars)
         if not self._kept:
             return usage

@@ -2,7 +2,7 @@
 
 If the provider reported usage, the attempt is charged by that report, whether the attempt ended
 normally or broke off. Otherwise (stopped, broken off, killed, taken over) it is charged for its
-prompt and for its stored text and reasoning, both counted here. If nothing is stored, it costs
+prompt and for its stored text, reasoning and pictures, counted here. If nothing is stored, it costs
 nothing, unless the owner stopped it after the provider had accepted the call: then it costs its
 prompt.
 
@@ -58,6 +58,7 @@ class Attempt:
     recorded: AttemptUsage | None = None
     text: str = ""
     reasoning: str = ""
+    pictures: int = 0
     # Some of the text turned out to be reasoning while it was written.
     is_recast: bool = False
     # `text` and `reasoning` are complete, because the reply's text no longer shows its parts.
@@ -76,14 +77,16 @@ class Attempt:
         """The usage that the attempt is charged for (bounded); None if it costs nothing."""
         if self.recorded is not None:
             return self.recorded.usage.bounded() if self.recorded.usage else None
-        return usage_of_stored(self.prompt_tokens, self.text, self.reasoning)
+        return usage_of_stored(self.prompt_tokens, self.text, self.reasoning, self.pictures)
 
 
-def usage_of_stored(prompt_tokens: int, text: str, reasoning: str) -> TokenUsage | None:
+def usage_of_stored(
+    prompt_tokens: int, text: str, reasoning: str, pictures: int = 0
+) -> TokenUsage | None:
     """Count the stored output of an attempt without reported usage; None if nothing is stored."""
-    if not text and not reasoning:
+    if not text and not reasoning and not pictures:
         return None
-    return estimated_usage(prompt_tokens, text, reasoning).bounded()
+    return estimated_usage(prompt_tokens, text, reasoning, pictures).bounded()
 
 
 class AttemptFold:
@@ -94,6 +97,7 @@ class AttemptFold:
         self._attempts: list[Attempt] = []
         self._text = Pieces()
         self._reasoning = Pieces()
+        self._pictures: set[str] = set()
 
     def feed(self, event: ev.AnyEvent | None) -> None:
         if getattr(event, "message", None) != self._reply_id:
@@ -111,8 +115,16 @@ class AttemptFold:
                     self._attempts[-1].recast(event.text_length)
                     self._text.cut(event.text_length)
                 self._reasoning.add(event.text)
+            case ev.MessageImage():
+                self._add_picture(event.file)
             case ev.MessageCompleted() | ev.MessageError():
                 self._end(event)
+
+    def _add_picture(self, file: dict[str, Any]) -> None:
+        """One that was not kept is not counted."""
+        if self._attempts and "refused" not in file and file["id"] not in self._pictures:
+            self._pictures.add(file["id"])
+            self._attempts[-1].pictures += 1
 
     def _end(self, event: ev.MessageCompleted | ev.MessageError) -> None:
         kept = event.text if isinstance(event, ev.MessageCompleted) else event.text_kept

@@ -29,7 +29,7 @@ from billing.prices.genai import look_up
 from billing.prices.versions import BadPrice, Rates
 from chat.llm.catalogue import UnknownModelError
 from chat.llm.endpoints import Model
-from chat.llm.tokens import TOKENS_PER_MESSAGE, estimate_tokens
+from chat.llm.tokens import PICTURE_OUTPUT_TOKENS, TOKENS_PER_MESSAGE, estimate_tokens
 from chat.llm.user_models import find_for, is_own
 from chat.models import Chat, Reply
 from chat.work_orders import WorkOrder
@@ -39,6 +39,8 @@ logger = logging.getLogger(__name__)
 
 LOCAL_ENDPOINTS = ("local", "ollama")
 LOCAL_SUFFIXES = (".local", ".localhost", ".internal", ".lan", ".home.arpa")
+# What OpenAI's largest picture in its best quality counts.
+MAX_PICTURE_TOKENS = 6_300
 # Held for a prompt whose text is not loaded when the reply is placed.
 UNKNOWN_PROMPT_TOKENS = 200
 
@@ -121,7 +123,15 @@ def hold_for_reply(owner: User, reply: Reply, model: Model, text: str | None) ->
     key = holds.answer_key(reply.id)
     # Web processes do not load the table, which takes memory: the worker looks again.
     price = price_of(model, accept_stored=True)
-    holds.place(owner, key, price, prompt, chat_id=reply.chat_id, reply_id=reply.id)
+    holds.place(
+        owner,
+        key,
+        price,
+        prompt,
+        chat_id=reply.chat_id,
+        reply_id=reply.id,
+        answer_tokens=least_answer_tokens(model),
+    )
 
 
 async def model_of(owner: User, model_id: str) -> Model | None:
@@ -154,6 +164,9 @@ def reserve(
     order was loaded: the worker that continues the reply there has the hold then.
     """
     most = holds.most_answer_tokens(model.context_tokens, tokens, model.max_output_tokens)
+    least = least_answer_tokens(model)
+    if model.uses_images_api:
+        most = max(most, least)
     call = call_of(order.reply, attempt, model.id, "")
     with transaction.atomic():
         # Locked: otherwise a worker that was frozen here would hold credit of the former owner.
@@ -162,7 +175,15 @@ def reserve(
             raise FencedError(order.reply_id)
         held = tokens + prices.tokens_worth_pictures(price, pictures)
         held += prices.tokens_worth_sound(price, sound_tokens)
-        return holds.reserve(order.reply.chat.owner, call, price, held, most)
+        return holds.reserve(order.reply.chat.owner, call, price, held, most, least)
+
+
+def least_answer_tokens(model: Model) -> int:
+    """The shortest useful answer: a picture, if the model makes any. `/images/generations` has no
+    bound on what a picture costs, so there the dearest one counts."""
+    if model.uses_images_api:
+        return MAX_PICTURE_TOKENS
+    return holds.MIN_ANSWER_TOKENS + (PICTURE_OUTPUT_TOKENS if model.makes_pictures else 0)
 
 
 def call_of(reply: Reply, attempt: int, model_id: str, free: str) -> Call:

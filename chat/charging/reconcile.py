@@ -134,6 +134,8 @@ def _tokens(usage: TokenUsage) -> tuple[int | None, ...]:
         usage.reasoning_tokens,
         usage.cache_write_tokens,
         usage.audio_tokens,
+        usage.image_tokens,
+        usage.image_input_tokens,
     )
 
 

@@ -114,7 +114,7 @@ async def _check(row: StoredFile) -> bool:
 
 def _read(row: StoredFile) -> dict[str, Any]:
     """Read the file and store its renditions; returns the changes to its row. Blocks."""
-    with tempfile.TemporaryDirectory(dir=_folder()) as folder:
+    with tempfile.TemporaryDirectory(dir=reading_folder()) as folder:
         source, into = Path(folder) / "source", Path(folder) / "renditions"
         into.mkdir()
         arrived = _join(row, objects.ORIGINAL, source)
@@ -159,7 +159,8 @@ def _store_wav(row: StoredFile, read: ReadFile, folder: Path) -> int:
     return row.wav_bytes
 
 
-def _folder() -> Path:
+def reading_folder() -> Path:
+    """Where files lie while they are read."""
     folder: Path = settings.DATA_DIR / FOLDER
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
@@ -168,7 +169,7 @@ def _folder() -> Path:
 def remove_leftovers() -> None:
     """Remove what killed workers have left of files that they were reading. Sync."""
     before = time.time() - LEFTOVER_AFTER_S
-    for path in _folder().iterdir():
+    for path in reading_folder().iterdir():
         if path.stat().st_mtime < before:
             shutil.rmtree(path, ignore_errors=True)
 

@@ -1,9 +1,10 @@
 """Makes text and pictures for a model of the files that are attached to messages.
 
 Documents go as text, fenced by file and page, and cut where there is no room, which the text says.
-Pictures go to models that see them, sound to models that hear it; others get its transcript. What a
-model does not get is replaced by a marker, so that it can say so, and is listed as withheld, so
-that the page can. The newest files have the first claim.
+Pictures go to models that see them, sound to models that hear it; others get its transcript.
+Pictures that a model made go with the next message of the person, because requests have pictures in
+these messages only. What a model does not get is replaced by a marker, so that it can say so, and
+is listed as withheld, so that the page can. The newest files have the first claim.
 """
 
 import uuid
@@ -18,12 +19,13 @@ from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens, sound_k
 from chat.files.storage_threads import in_storage_thread
 from chat.files.transcribing.texts import transcripts_of
 from chat.llm.endpoints import Model
-from chat.llm.prompt import PromptMessage, answer_reserve
+from chat.llm.prompt import Prompt, PromptMessage, answer_reserve
 from chat.llm.tokens import (
     MAX_CHARS_PER_TOKEN,
     SOUND_TOKENS_PER_S,
     TOKENS_PER_MESSAGE,
     estimate_tokens,
+    off_loop,
 )
 
 # In one request. Providers refuse more pictures, or larger requests.
@@ -71,15 +73,48 @@ async def with_files(
     """
     if not any(message.files for message in messages):
         return list(messages), []
-    always = [*others, messages[-1]]
-    transcripts = await transcripts_of(sounds_of(messages))
-    return await in_storage_thread(_with_files, messages, model, always, partial, transcripts)
+    moved = _with_moved_pictures(messages)
+    always = [*others, moved[-1]]
+    transcripts = await transcripts_of(sounds_of(moved))
+    return await in_storage_thread(_with_files, moved, model, always, partial, transcripts)
 
 
 def sounds_of(messages: Sequence[PromptMessage]) -> list[str]:
     """The ids of the sounds that are attached."""
     files = [file for message in messages for file in message.files]
     return [file["id"] for file in files if file["kind"] == "audio"]
+
+
+async def images_prompt(message: PromptMessage) -> Prompt:
+    """The prompt of a model that is called by `/images/generations`: the last message alone."""
+    pictures = tuple(file for file in message.files if file["kind"] == "image")
+    others = [file for file in message.files if file["kind"] != "image"]
+    keys = tuple(picture_key(file["id"], "model") for file in pictures)
+    tokens = sum(picture_tokens(file["width"], file["height"]) for file in pictures)
+    sent = {"role": "user", "content": message.text} | ({"pictures": keys} if keys else {})
+    text_tokens = await off_loop(estimate_tokens, message.text, chars=len(message.text))
+    withheld = tuple({"file": file["id"], "why": "modality"} for file in others)
+    return Prompt((sent,), 0, text_tokens + tokens + TOKENS_PER_MESSAGE, withheld)
+
+
+def _with_moved_pictures(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
+    """The messages, with the pictures of each answer in the message after it."""
+    moved: list[PromptMessage] = []
+    waiting: tuple[Facts, ...] = ()
+    for message in messages:
+        if message.role == "assistant" and message.files:
+            waiting += tuple(file | {"is_made": True} for file in message.files)
+            names = [f"[picture “{file['name']}”]" for file in message.files]
+            text = "\n\n".join(part for part in (message.text, *names) if part.strip())
+            moved.append(replace(message, text=text, files=()))
+        elif message.role == "user" and waiting:
+            own = {file["id"] for file in message.files}
+            made = tuple(file for file in waiting if file["id"] not in own)
+            moved.append(replace(message, files=(*made, *message.files)))
+            waiting = ()
+        else:
+            moved.append(message)
+    return moved
 
 
 def _with_files(
@@ -133,6 +168,8 @@ def _expand(message: PromptMessage, room: _Room) -> PromptMessage:
 
 def _render(file: Facts, room: _Room) -> tuple[str, list[str], int]:
     """The text, the pictures and their tokens. Raises FileNotFoundError."""
+    if "refused" in file:
+        return _marker(file, "it was not kept"), [], 0
     if file["kind"] == "audio":
         return _render_sound(file, room)
     if file["kind"] != "image":
@@ -144,7 +181,8 @@ def _render(file: Facts, room: _Room) -> tuple[str, list[str], int]:
     if not _take_picture(file["id"], "model", tokens, room):
         room.withhold(file, "window")
         return _marker(file, "there was no room for it"), [], 0
-    return f"[picture “{file['name']}”]", [picture_key(file["id"], "model")], tokens
+    of_whom = ", which you made" if file.get("is_made") else ""
+    return f"[picture “{file['name']}”{of_whom}]", [picture_key(file["id"], "model")], tokens
 
 
 def _render_sound(file: Facts, room: _Room) -> tuple[str, list[str], int]:
@@ -267,5 +305,7 @@ def _fenced_page(page: object, text: str) -> str:
 
 
 def _marker(file: Facts, why: str) -> str:
+    if file.get("is_made"):
+        return f"[You made the picture “{file['name']}”, but {why}.]"
     shows = f" Its author says that it shows: {file['alt']}" if file.get("alt") else ""
     return f"[The file “{file['name']}” was attached here, but {why}.{shows}]"

@@ -66,6 +66,14 @@ def mark_unattached() -> None:
         uploads.erase_rows(Q(id=file_id, chat=None, changed_at__lt=before))
 
 
+def mark_unfinished() -> None:
+    """Mark the pictures of models that were begun long ago and never finished: the answer was not
+    taken over. Sync."""
+    before = timezone.now() - UNATTACHED_FOR
+    begun = Q(chat__isnull=False, state=State.CHECKING, changed_at__lt=before)
+    uploads.erase_rows(begun)
+
+
 def remove_strays() -> None:
     """Remove objects whose file has no row. A row is older than its objects, so none of them can
     still be announced. Sync."""

@@ -83,6 +83,7 @@ def completed(
         text=text,
         reasoning=str(message.reasoning),
         omitted=list(finish.omitted) or None,
+        names=_picture_names(message),
     )
 
 
@@ -101,7 +102,12 @@ def failed(message: Message, code: str, sentence: str, account: Account) -> ev.M
         bill=account.bill,
         text_kept=text,
         reasoning=str(message.reasoning),
+        names=_picture_names(message),
     )
+
+
+def _picture_names(message: Message) -> list[str] | None:
+    return [file["name"] for file in message.files or ()] or None
 
 
 def _duration_ms(message: Message) -> int:

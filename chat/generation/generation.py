@@ -7,7 +7,9 @@ the model (model_caller.py) until the reply has an end. No browser needs to be c
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -90,10 +92,8 @@ class Generation:
         """The texts from the first message of the chat down to the reply; of a message without one,
         the names of its files."""
         before, message = self.reply_log.conversation.messages, self.reply_log.message
-        texts = [
-            earlier.text or ", ".join(file["name"] for file in earlier.files) for earlier in before
-        ]
-        return [*texts, str(message.text) if message else ""]
+        texts = [earlier.text or _names(earlier.files) for earlier in before]
+        return [*texts, str(message.text) or _names(message.files or ()) if message else ""]
 
     async def run(self) -> Outcome:
         """Generate the reply to its end, or as far as this worker may."""
@@ -172,25 +172,30 @@ class Generation:
         return message.attempt - before - handovers
 
     def _is_fruitless(self, message: Message) -> bool:
-        """Whether the last attempt brought no text."""
-        return bool(self.charge.attempts) and self.charge.attempts[-1].text_from == len(
-            str(message.text).encode()
-        )
+        """Whether the last attempt brought neither text nor a picture."""
+        if not self.charge.attempts or self._caller.pictures.has_any:
+            return False
+        return self.charge.attempts[-1].text_from == len(str(message.text).encode())
 
     def _is_complete_despite(self, message: Message, error: ProviderError) -> bool:
         """Whether the reply counts as complete although the last attempt failed.
 
         Some servers never say whether a reply is complete. If such a server adds nothing to a text
         that it was asked to continue, there is nothing to add.
+
+        A picture is not bought twice: with one, the reply ends as it stands.
         """
+        return self._caller.pictures.has_any or self._has_nothing_to_add(message, error)
+
+    def _has_nothing_to_add(self, message: Message, error: ProviderError) -> bool:
         return error.ended and self._is_fruitless(message) and bool(str(message.text).strip())
 
     # Attempts
 
     async def _write(self, message: Message) -> Outcome:
-        if self.order.reply.stop_requested_at is not None:
-            return await self._complete(message, STOPPED)
         reason = self._resume_reason(message)
+        if finish := await self._finish_before_call(message, reason):
+            return await self._complete(message, finish)
         while True:
             if self._attempts_spent(message):
                 return await self._fail(message, ATTEMPTS_SPENT, SENTENCES[ATTEMPTS_SPENT])
@@ -212,6 +217,14 @@ class Generation:
             if finish is None:
                 return await self._end_interrupted(message)
             return await self._end(message, finish)
+
+    async def _finish_before_call(self, message: Message, reason: ev.ResumeReason) -> Finish | None:
+        """The end of a reply that needs no call. A takeover never buys a picture twice: with one
+        that is stored, the reply ends as it stands."""
+        has_pictures = message.attempt > 0 and await self._caller.pictures.recover(message)
+        if self.order.reply.stop_requested_at is not None:
+            return STOPPED
+        return Finish(UNKNOWN, None) if has_pictures and reason != "user" else None
 
     async def _may_try_again(self, message: Message, error: ProviderError) -> bool:
         """Wait before the next attempt; False if another one is useless."""
@@ -241,7 +254,7 @@ class Generation:
         """The provider has ended the reply in order."""
         if finish.reason == "length" and self.charge.is_limited:
             return await self._fail(message, OUT_OF_CREDIT, SENTENCES[OUT_OF_CREDIT], finish.usage)
-        if str(message.text).strip():
+        if str(message.text).strip() or message.files:
             return await self._complete(message, finish)
         code = code_of_empty(finish.reason, bool(message.reasoning), finish.omitted)
         return await self._fail(message, code, ProviderError(code).message, finish.usage)
@@ -283,10 +296,14 @@ class Generation:
         self, message: Message, code: str, sentence: str, usage: TokenUsage | None = None
     ) -> Outcome:
         bill = await self.charge.close(message, usage)
-        has_content = str(message.text) or message.reasoning or usage
+        has_content = str(message.text) or message.reasoning or message.files or usage
         usage = await self.charge.total_usage(message, usage) if has_content else None
         cost = await self.charge.cost(usage)
         account = answer_events.Account(usage, cost, bill)
         event = answer_events.failed(message, code, sentence, account)
         await self.reply_log.append_end(event, message.attempt)
         return Outcome.FAILED
+
+
+def _names(files: Iterable[dict[str, Any]]) -> str:
+    return ", ".join(file["name"] for file in files)

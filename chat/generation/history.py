@@ -23,6 +23,7 @@ FOLDED = frozenset(
         ev.MessageCreated,
         ev.MessageDelta,
         ev.MessageReasoning,
+        ev.MessageImage,
         ev.MessageCompleted,
         ev.MessageError,
     )
@@ -142,6 +143,8 @@ class History:
             case ev.MessageReasoning() if event.message in self._rows:
                 if event.text_length is not None:
                     self._pieces(event.message).cut(event.text_length)
+            case ev.MessageImage() if event.message in self._rows:
+                self._add_picture(event)
             case ev.MessageCompleted() if event.message in self._rows:
                 self._end(event.message, event.text)
             case ev.MessageError() if event.message in self._rows:
@@ -158,6 +161,15 @@ class History:
         self._rows[event.message] = _Row(entry_id, event.parent, message)
         files_bytes = len(message.files) * FILE_BYTES
         self._bytes += MESSAGE_BYTES + _text_bytes(message.text) + files_bytes
+
+    def _add_picture(self, event: ev.MessageImage) -> None:
+        row = self._rows[event.message]
+        known = row.message.files
+        if any(file["id"] == event.file["id"] for file in known):
+            return
+        files = (*known, *_without_thumbs([event.file]))
+        row.message = PromptMessage(row.message.role, row.message.text, files)
+        self._bytes += FILE_BYTES
 
     def _pieces(self, message_id: str) -> Pieces:
         pieces = self._growing.get(message_id)

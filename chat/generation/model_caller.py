@@ -8,10 +8,11 @@ from functools import partial
 from chat import events as ev
 from chat.charging.answer_charge import AnswerCharge
 from chat.files.pictures import with_pictures
-from chat.files.prompt_files import sounds_of, with_files
+from chat.files.prompt_files import images_prompt, sounds_of, with_files
 from chat.files.transcribing.texts import wait_for_transcripts
 from chat.generation import events as answer_events
 from chat.generation.outcomes import Interruption
+from chat.generation.pictures import AnswerPictures
 from chat.generation.reply_log import ReplyLog
 from chat.llm import learned
 from chat.llm.catalogue import Catalogue, Model, UnknownModelError
@@ -41,6 +42,7 @@ class ModelCaller:
         self._catalogue = catalogue
         self._interruption = interruption
         self._timer = ReasoningTimer()
+        self.pictures = AnswerPictures(order, reply_log, charge, interruption)
         # The model with the window that it turned out to have when it refused a prompt as too long.
         self._smaller_model: Model | None = None
         # Whether it refused pictures, for the rest of this reply.
@@ -84,6 +86,7 @@ class ModelCaller:
             self._is_deaf = True
             raise
         finally:
+            await self.pictures.settle()
             await self._reply_log.parts.flush()
 
     def _as_learned(self, model: Model) -> Model:
@@ -112,6 +115,8 @@ class ModelCaller:
 
     async def _build_prompt(self, model: Model, partial: str) -> Prompt:
         conversation, order = self._reply_log.conversation, self._order
+        if model.uses_images_api:
+            return await images_prompt(conversation.messages[-1])
         system = system_messages(
             order.preferences.instructions,
             order.reply.project_instructions,
@@ -135,6 +140,7 @@ class ModelCaller:
         event = answer_events.begun(message, model, prompt, reason, lengths, limit, bill_before)
         await self._reply_log.append_start(event)
         self._charge.begin_attempt(attempt, model, text_bytes, reasoning_bytes)
+        self.pictures.begin_attempt(attempt)
 
     async def _consume(self, message: Message, model: Model, prompt: Prompt) -> Finish:
         max_tokens = self._charge.max_tokens
@@ -161,7 +167,10 @@ class ModelCaller:
                     self._charge.recast(item.text_kept)
                 message.text.add(item.text)
                 message.reasoning.add(item.reasoning)
-                await self._reply_log.parts.push(item)
+                if item.pictures:
+                    await self.pictures.keep(item.pictures)
+                else:
+                    await self._reply_log.parts.push(item)
                 if max_tokens is not None and written_chars > max_tokens * MAX_CHARS_PER_TOKEN:
                     # The provider ignores `max_tokens`. The rest is neither read nor charged.
                     return Finish("length", None)

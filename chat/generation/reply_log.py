@@ -15,6 +15,15 @@ from streams.cursors import START
 from streams.log import Fence, Log
 from streams.queue import Job
 
+Appended = (
+    ev.MessageStarted
+    | ev.MessageResumed
+    | ev.MessageWaiting
+    | ev.MessageImage
+    | ev.MessageCompleted
+    | ev.MessageError
+)
+
 
 class ReplyLog:
     """The log as one worker reads and writes it for one reply.
@@ -70,21 +79,19 @@ class ReplyLog:
     async def append_waiting(self, event: ev.MessageWaiting) -> None:
         await self._append(event, f"wait:{event.attempt}")
 
+    async def append_image(self, event: ev.MessageImage) -> None:
+        """The event's id is the picture's, so another worker that tells it changes nothing."""
+        await self._append_once(event, f"{event.file['id']}:image")
+
     async def append_end(self, event: ev.MessageCompleted | ev.MessageError, attempt: int) -> None:
         await self._append(event, f"end:{attempt}")
 
-    async def _append(
-        self,
-        event: ev.MessageStarted
-        | ev.MessageResumed
-        | ev.MessageWaiting
-        | ev.MessageCompleted
-        | ev.MessageError,
-        step: str,
-    ) -> None:
+    async def _append(self, event: Appended, step: str) -> None:
         """`step` makes the event's id, so the log ignores a repetition."""
+        await self._append_once(event, f"{self._order.reply_id}:{self._fence.token}:{step}")
+
+    async def _append_once(self, event: Appended, event_id: str) -> None:
         order = self._order
-        event_id = f"{order.reply_id}:{self._fence.token}:{step}"
         logged = ev.log_event(order.chat_id, event, event_id)
         [entry_id] = await self._log.append(order.stream, [logged], fence=self._fence)
         if self.message is not None:

@@ -97,7 +97,8 @@ class Catalogue:
         if not models:
             return None
         endpoint = models[0].endpoint
-        candidates = [model for model in models if model.endpoint == endpoint]
+        listed = [model for model in models if model.endpoint == endpoint]
+        candidates = [model for model in listed if model.writes] or listed
         for name in PREFERRED.get(endpoint.name, ()):
             if preferred := _find_by_id(candidates, f"{endpoint.name}/{name}"):
                 return preferred.id

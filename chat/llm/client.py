@@ -34,10 +34,18 @@ from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import PicturesRefused, ProviderError, SoundRefused, classify
 from chat.llm.http.bounded_client import BoundedClient
 from chat.llm.http.transport import StreamTransport
+from chat.llm.images_api import JSON, EncodedRequest, encode_images_request
 from chat.llm.prompt import Prompt
 from chat.llm.request_body import encode_request
 from chat.llm.request_form import MAX_REQUESTS, RequestForm, choose_continuation
-from chat.llm.stream.body import AnswerStream, Delta, Finish, Seam, stored_bytes
+from chat.llm.stream.body import (
+    PICTURE_TIMEOUT_FACTOR,
+    AnswerStream,
+    Delta,
+    Finish,
+    Seam,
+    stored_bytes,
+)
 from chat.llm.stream.think_marks import marks_for
 from chat.llm.stream.think_tags import ThinkSplitter
 
@@ -205,19 +213,19 @@ async def close_clients() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a request sends: JSON, or the fields and the files of a form."""
+    """What a request sends: bytes of a kind, or the fields and the files of a form."""
 
-    json: bytes | None = None
+    content: bytes | None = None
+    kind: str = JSON
     fields: dict[str, str] | None = None
     files: dict[str, tuple[str, bytes, str]] | None = None
 
     def to_options(self) -> dict[str, Any]:
         """The arguments of the library's `post`."""
-        kind = "application/json" if self.files is None else "multipart/form-data"
-        headers = {"Content-Type": kind}
+        headers = {"Content-Type": self.kind if self.files is None else "multipart/form-data"}
         options = {"options": {"headers": headers, "security": {"bearer_auth": True}}}
         if self.files is None:
-            return options | {"content": self.json}
+            return options | {"content": self.content}
         return options | {"body": self.fields, "files": self.files}
 
 
@@ -311,7 +319,14 @@ class _ModelCall:
             splitter = self._think_splitter()
             tokens = self.prompt.prompt_tokens
             stream = AnswerStream(
-                response, seam, self.partial, tokens, self.started_at, splitter, self.kept_bytes
+                response,
+                seam,
+                self.partial,
+                tokens,
+                self.started_at,
+                splitter,
+                self.kept_bytes,
+                takes_pictures=self.model.makes_pictures,
             )
             async with contextlib.aclosing(stream.deltas()) as deltas:
                 async for delta in deltas:
@@ -332,12 +347,14 @@ class _ModelCall:
         """The response; None if it was refused in a way that another form of request may avoid."""
         client = await stack.enter_async_context(_client(self.model.endpoint))
         limit_s = settings.MODEL_FIRST_TOKEN_TIMEOUT_MS / 1000
+        if self.model.makes_pictures:
+            limit_s *= PICTURE_TIMEOUT_FACTOR
         try:
             if self.model.endpoint.guarded:  # The settings may have changed since it was saved.
                 normal_url(self.model.endpoint.base_url)
             async with asyncio.timeout_at(self.started_at + limit_s):
-                body = await encode_request(self.form.request(self.max_tokens, self.temperature))
-                response = await _post(client, "/chat/completions", Body(body))
+                path, body, kind = await self._encoded()
+                response = await _post(client, path, Body(body, kind))
                 stack.push_async_callback(response.aclose)
                 return response
         except openai.APIStatusError as e:
@@ -355,17 +372,24 @@ class _ModelCall:
         except openai.OpenAIError as e:
             raise ProviderError("bad_request") from e
 
+    async def _encoded(self) -> EncodedRequest:
+        if self.model.uses_images_api:
+            return await asyncio.to_thread(encode_images_request, self.model, self.prompt)
+        body = await encode_request(self.form.request(self.max_tokens, self.temperature))
+        return EncodedRequest("/chat/completions", body, JSON)
+
     def _learn(self, refusal: openai.APIStatusError) -> None:
         """Adapts the form of the request. Raises ProviderError if the refusal is not about that,
         without its cause, because the cause's message quotes the provider."""
         status, body = refusal.status_code, refusal.body
         try:
-            if self.form.refuses_sound(status, body):
-                raise SoundRefused from None
-            if self.form.refuses_pictures(status, body):
-                raise PicturesRefused from None
-            if self.form.learn(status, body):
-                return
+            if not self.model.uses_images_api:
+                if self.form.refuses_sound(status, body):
+                    raise SoundRefused from None
+                if self.form.refuses_pictures(status, body):
+                    raise PicturesRefused from None
+                if self.form.learn(status, body):
+                    return
             error = classify(status, body, refusal.response.headers)
         except RecursionError:  # deeply nested lists
             error = classify(status, None, refusal.response.headers)

@@ -65,6 +65,7 @@ class Model:
     # What it reads, as the provider lists it: "text", "image", "audio", ...; empty if the list does
     # not say.
     listed_inputs: tuple[str, ...] = ()
+    listed_outputs: tuple[str, ...] = ()  # what it makes, likewise
 
     @property
     def sees(self) -> bool:
@@ -80,10 +81,37 @@ class Model:
     def _reads(self, kind: str, globs: list[str]) -> bool:
         if self.listed_inputs:
             return kind in self.listed_inputs
-        if self.endpoint.is_embedded:
+        return (kind == "image" and self.uses_images_api) or self._matches(globs)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """What it makes, as `modalities` of a request: "image" before "text"."""
+        if self.listed_outputs:
+            return tuple(kind for kind in ("image", "text") if kind in self.listed_outputs)
+        if self.uses_images_api:
+            return ("image",)
+        return ("image", "text") if self._matches(settings.PICTURE_MODELS) else ("text",)
+
+    @property
+    def makes_pictures(self) -> bool:
+        return "image" in self.outputs
+
+    @property
+    def writes(self) -> bool:
+        return "text" in self.outputs
+
+    @property
+    def uses_images_api(self) -> bool:
+        """Whether it is called by `/images/generations`, because it has no chat completions."""
+        if self.listed_outputs or not self._matches(settings.IMAGES_API_MODELS):
             return False
+        return self.endpoint.provider != "openrouter"  # It has chats with all of its models.
+
+    def _matches(self, globs: list[str]) -> bool:
+        """Whether a pattern matches its name or its id. None concerns the embedded model."""
         name = self.provider_name.rpartition("/")[2].lower()
-        return any(fnmatchcase(name, glob) or fnmatchcase(self.id, glob) for glob in globs)
+        is_named = any(fnmatchcase(name, glob) or fnmatchcase(self.id, glob) for glob in globs)
+        return is_named and not self.endpoint.is_embedded
 
     @property
     def inputs(self) -> tuple[str, ...]:
@@ -124,7 +152,10 @@ class Model:
     def to_dict(self) -> dict[str, Any]:
         """The fields that the page and the API show."""
         inputs = list(self.inputs)
-        return ({"inputs": inputs} if len(inputs) > 1 else {}) | {
+        kinds: dict[str, Any] = {"inputs": inputs} if len(inputs) > 1 else {}
+        if self.makes_pictures:
+            kinds["outputs"] = ["text", "image"] if self.writes else ["image"]
+        return kinds | {
             "id": self.id,
             "name": self.name,
             "context_tokens": self.context_tokens,

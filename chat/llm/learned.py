@@ -48,6 +48,7 @@ renamed_limit: Learned[bool] = Learned()
 refuses_system: Learned[bool] = Learned()
 refuses_pictures: Learned[bool] = Learned()
 refuses_sound: Learned[bool] = Learned()
+refuses_modalities: Learned[bool] = Learned()
 echoes_prefill: Learned[bool] = Learned()  # by person
 # The closing mark of models whose template opens their thinking; by person.
 thinks_first: Learned[str] = Learned()

@@ -12,7 +12,7 @@ import orjson
 
 from accounts.provider_keys.address_filter import OutboundError
 from accounts.provider_keys.http import fetch
-from accounts.provider_keys.model_documents import listed_entries, read_document
+from accounts.provider_keys.model_documents import list_query, listed_entries, read_document
 from chat.llm.endpoints import OPENAI_URL, Endpoint, Model
 from chat.llm.families import (
     LOCAL_CONTEXT_TOKENS,
@@ -67,7 +67,9 @@ def fetch_json(
 
 def fetch_models(endpoint: Endpoint) -> list[Model]:
     """The chat models of an endpoint, in its order; OpenAI's newest first. Raises FetchError."""
-    entries = listed_entries(fetch_json(f"{endpoint.base_url}/models", endpoint))
+    query = list_query(endpoint.provider)
+    url = f"{endpoint.base_url}/models"
+    entries = listed_entries(fetch_json(f"{url}?{query}" if query else url, endpoint))
     if entries is None:
         raise FetchError(reason="the response is not a list")
     if endpoint.base_url == OPENAI_URL:
@@ -118,8 +120,7 @@ def _usual_window(endpoint: Endpoint, name: str) -> int:
 def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
     name = entry["id"]
     outputs = _inside(entry, "architecture", "output_modalities")
-    is_wanted = is_chat_model(name) or entry.get("by_hand") is True
-    if not is_wanted or (isinstance(outputs, list) and "text" not in outputs):
+    if isinstance(outputs, list) and not {"text", "image"} & set(map(str, outputs)):
         return None
     windows = (
         _inside(entry, "top_provider", "context_length"),
@@ -134,7 +135,7 @@ def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
     server = owner if owner in ("llamacpp", "vllm") else ""
     listed = next((n for n in windows if type(n) is int and n > 0), None)
     context = listed or _usual_window(endpoint, name)
-    return Model(
+    model = Model(
         id=f"{endpoint.name}/{name}",
         name=str(entry.get("name") or pretty_name(name))[:100],
         endpoint=endpoint,
@@ -143,7 +144,10 @@ def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
         server="ollama" if endpoint.name == "ollama" else server,
         pricing=_pricing(entry),
         listed_inputs=_inputs(entry),
+        listed_outputs=tuple(map(str, outputs)) if isinstance(outputs, list) else (),
     )
+    is_wanted = is_chat_model(name) or model.makes_pictures or entry.get("by_hand") is True
+    return model if is_wanted else None
 
 
 def _inputs(entry: dict[str, Any]) -> tuple[str, ...]:

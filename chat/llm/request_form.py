@@ -67,6 +67,7 @@ class RequestForm:
         self._endpoint_key = endpoint_key(model)
         self.mode = choose_continuation(model, partial)
         self._stream_options = self._endpoint_key not in learned.refuses_stream_options
+        self._modalities = key not in learned.refuses_modalities
         self._folds_system = key in learned.refuses_system
         # OpenAI has renamed max_tokens to max_completion_tokens, as has Azure.
         self._limit_renamed = model.endpoint.base_url == OPENAI_URL or key in learned.renamed_limit
@@ -92,6 +93,8 @@ class RequestForm:
         if max_tokens is not None:
             self._limit = "max_completion_tokens" if self._limit_renamed else "max_tokens"
             request[self._limit] = max_tokens
+        if self._modalities and self.model.makes_pictures:
+            extra["modalities"] = list(self.model.outputs)
         if self.model.endpoint.provider == "openrouter":
             extra["usage"] = {"include": True}
         return request | {"messages": messages} | extra
@@ -128,6 +131,10 @@ class RequestForm:
         if self._stream_options and ("stream_options" in text or "include_usage" in text):
             self._stream_options = False
             self._lessons.append((learned.refuses_stream_options, self._endpoint_key))
+            return True
+        if self._modalities and self.model.makes_pictures and "modalities" in text:
+            self._modalities = False
+            self._lessons.append((learned.refuses_modalities, key))
             return True
         if (
             self._limit == "max_tokens"

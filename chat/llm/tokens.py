@@ -29,6 +29,9 @@ TOKENS_PER_MESSAGE = 8
 # Google's rule for sound, the strictest of the usual ones.
 SOUND_TOKENS_PER_S = 32
 MAX_REPORTED_TOKENS = 100_000_000
+# What a picture that a model made counts as, if the provider reports no usage. Google's count; at
+# OpenAI it is between 272 and 6,240.
+PICTURE_OUTPUT_TOKENS = 1_300
 # No long text has more characters per token than this on average.
 MAX_CHARS_PER_TOKEN = 16
 # Allowed beyond that average, because a line of dashes can be a single token.
@@ -78,12 +81,15 @@ def _count_ascii(plain: bytes) -> int:
     return tokens
 
 
-def estimated_usage(prompt_tokens: int, text: str, reasoning: str) -> TokenUsage:
-    """The usage of a call without a report, for example of one that was stopped."""
+def estimated_usage(prompt_tokens: int, text: str, reasoning: str, pictures: int = 0) -> TokenUsage:
+    """The usage of a call without a report, for example of one that was stopped. `pictures`: how
+    many the model made."""
     thought = estimate_tokens(reasoning)
+    drawn = pictures * PICTURE_OUTPUT_TOKENS
     return TokenUsage(
         prompt_tokens,
-        estimate_tokens(text) + thought,
+        estimate_tokens(text) + thought + drawn,
+        image_tokens=drawn or None,
         reasoning_tokens=thought if reasoning else None,
         estimated=True,
     )
@@ -123,6 +129,8 @@ def read_usage(usage: dict[str, Any]) -> TokenUsage | None:
         cost,
         cache_write_tokens=written,
         audio_tokens=heard,
+        image_tokens=_detail(usage, "completion_tokens_details", "image_tokens"),
+        image_input_tokens=_detail(usage, "prompt_tokens_details", "image_tokens"),
     )
 
 

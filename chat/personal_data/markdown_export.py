@@ -85,16 +85,8 @@ def _message(
     if reasoning := str(message.reasoning).strip():
         quoted = "\n".join(f"> {line}".rstrip() for line in reasoning.splitlines())
         yield f"> *Reasoning*\n>\n{quoted}\n\n"
-    for file in message.files or ():
-        if file.get("erased"):
-            yield f"- File: {_escaped(file['name'])} (deleted)\n"
-            continue
-        name, path = _escaped(file["name"]), quote(name_file(file))
-        shows = f": {_escaped(file['alt'])}" if file.get("alt") else ""
-        yield f"- File: [{name}]({path}){shows}\n" if path else f"- File: {name}{shows}\n"
-        if said := " ".join(file.get("text", "").split()):
-            yield f"  > {_escaped(said)}\n"
     if message.files:
+        yield from (_file(file, name_file) for file in message.files)
         yield "\n"
     if text := str(message.text):
         yield nest_headings(text.rstrip("\n"), level) + "\n"
@@ -104,6 +96,17 @@ def _message(
         yield f"\n*{end}*\n"
     if message.rating:
         yield f"\n*{RATINGS[message.rating]}*\n"
+
+
+def _file(file: dict[str, Any], name_file: Callable[[dict[str, Any]], str]) -> str:
+    name = _escaped(file["name"])
+    if file.get("erased") or file.get("refused"):
+        return f"- File: {name} ({'deleted' if file.get('erased') else 'not kept'})\n"
+    path = quote(name_file(file))
+    shows = f": {_escaped(file['alt'])}" if file.get("alt") else ""
+    said = " ".join(file.get("text", "").split())
+    transcript = f"  > {_escaped(said)}\n" if said else ""
+    return f"- File: {f'[{name}]({path})' if path else name}{shows}\n{transcript}"
 
 
 def _escaped(name: str) -> str:

@@ -151,9 +151,9 @@ def _completed_message(entry: Entry) -> tuple[str, str, str] | None:
             text = _of_user(data) if data.get("role") == "user" else ""
             return (data["message"], "user", text) if text else None
         case MessageCompleted.type:
-            text = data.get("text")
+            text = _joined(data.get("text"), data.get("names"))
         case _:
-            text = data.get("text_kept")
+            text = _joined(data.get("text_kept"), data.get("names"))
     return (data["message"], "assistant", text) if text else None
 
 
@@ -161,7 +161,11 @@ def _of_user(data: dict[str, Any]) -> str:
     """What somebody wrote, and what is found of the files that they attached."""
     written = data.get("text") or ""
     texts = texts_of(data.get("files") or [], MAX_CHARS - len(written[:MAX_CHARS]))
-    return "\n".join(part for part in (written, *texts) if part)
+    return _joined(written, texts)
+
+
+def _joined(text: str | None, more: list[str] | None) -> str:
+    return "\n".join(part for part in (text, *(more or ())) if part)
 
 
 def _store(chat: Chat, texts: list[MessageText], after: str, to: str, is_last: bool) -> bool:

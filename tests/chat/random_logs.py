@@ -63,6 +63,7 @@ events = st.one_of(
     ),
     _event("file.erased", file=st.sampled_from(["f0", "f1", "f2", "f3"])),
     _event("file.transcribed", file=st.sampled_from(["f1", "f2", "f3"]), text=texts),
+    _event("message.image", message=messages, file=st.sampled_from(FILES)),
     _event("message.delta", message=messages, text=texts),
     _event("message.rated", message=messages, rating=st.sampled_from(["up", "down", "none"])),
     _event("message.reasoning", message=messages, text=texts),

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import httpx2
 import orjson
@@ -18,7 +18,13 @@ from chat.llm.continuation import AskSeam, PrefillSeam
 from chat.llm.errors import ProviderError
 from chat.llm.stream import finish_reasons
 from chat.llm.stream.chunks import FEW_BYTES, ChunkReader
-from chat.llm.stream.sse import EventSplitter, TooLongError, WebPageError
+from chat.llm.stream.sse import (
+    MAX_EVENT_BYTES,
+    MAX_PICTURE_EVENT_BYTES,
+    EventSplitter,
+    TooLongError,
+    WebPageError,
+)
 from chat.llm.stream.think_tags import ThinkSplitter
 from chat.llm.tokens import estimated_usage, is_implausible
 from chat.transcript import Pieces
@@ -34,6 +40,10 @@ MAX_BODY_BYTES_PER_ANSWER_BYTE = 2_048
 # Comments (": OPENROUTER PROCESSING") show that the provider is alive, so with them the time limit
 # without a token is this many times longer.
 COMMENT_TIMEOUT_FACTOR = 5
+# A picture takes a model minutes, in which some send nothing.
+PICTURE_TIMEOUT_FACTOR = 5
+# The bytes that all pictures of an answer may add to a body.
+MAX_PICTURES_BYTES = 210_000_000
 DRAIN_TIMEOUT_S = 0.02
 MAX_DRAIN_BYTES = 64 * 1024
 TRAILER_TIMEOUT_S = 2.0  # for the usage and [DONE] that may follow a finish reason
@@ -52,8 +62,9 @@ Pairs = list[tuple[str, str]]  # (thinking, content that came after it)
 
 @dataclass(slots=True)  # Not frozen: one is made per read, and frozen ones take 3 times as long.
 class Delta:
-    """The text and the reasoning of one network read; at least one of them is not empty.
+    """The text and the reasoning of one network read, or pictures; at least one is not empty.
 
+    `pictures`: decoded and unchecked.
     `text_kept`: the answer beyond its first `text_kept` bytes (UTF-8) turned out to be thinking. It
     is in `reasoning`, and `text` follows those bytes.
     """
@@ -61,6 +72,7 @@ class Delta:
     text: str = ""
     reasoning: str = ""
     text_kept: int | None = None
+    pictures: list[bytearray] = field(default_factory=list)
 
     def after(self, before: "Delta") -> "Delta":
         """Both deltas as one, for collecting the whole text of a call."""
@@ -73,7 +85,7 @@ class Delta:
 @dataclass(frozen=True, slots=True)
 class Finish:
     """The answer has ended, for a reason of chat/llm/stream/finish_reasons.py. It may be without
-    text. `omitted`: kinds of content other than text: "image", "audio", "tool_call", ..."""
+    text. `omitted`: kinds of content that were not taken: "image", "audio", "tool_call", ..."""
 
     reason: str
     usage: TokenUsage | None
@@ -92,13 +104,18 @@ class AnswerStream:
         started_at: float,
         think: ThinkSplitter | None = None,
         kept_bytes: int = 0,
+        *,
+        takes_pictures: bool = False,
     ) -> None:
         """`started_at`: the event loop time at which the call began. `kept_bytes`: the stored size
         of the answer so far, `partial` included."""
         self.response, self.seam = response, seam
         self.partial, self.prompt_tokens = partial, prompt_tokens
         self.loop = asyncio.get_running_loop()
-        self.splitter, self.chunks = EventSplitter(), ChunkReader()
+        self._takes_pictures = takes_pictures
+        most_bytes = MAX_PICTURE_EVENT_BYTES if takes_pictures else MAX_EVENT_BYTES
+        self.splitter = EventSplitter(most_bytes)
+        self.chunks = ChunkReader(takes_pictures=takes_pictures)
         self.think = think or ThinkSplitter()
         self.text = Pieces()  # of this call only
         self.reasoning = Pieces()
@@ -142,7 +159,8 @@ class AnswerStream:
         because the provider failed."""
         text, reasoning = str(self.text), str(self.reasoning)
         reason = "length" if self.is_full else self._reason()
-        has_text = bool(text.strip())
+        pictures = self.chunks.picture_count
+        has_text = bool(text.strip() or pictures)
         if not self.is_full and (error := self._failure(reason, has_text, bool(reasoning))):
             error.usage = self._reported_usage()
             raise error
@@ -150,7 +168,8 @@ class AnswerStream:
         omitted = [*self.chunks.omitted]
         if self.think.has_called and "tool_call" not in omitted:
             omitted.append("tool_call")
-        usage = self._reported_usage() or estimated_usage(self.prompt_tokens, text, reasoning)
+        counted = (self.prompt_tokens, text, reasoning, pictures)
+        usage = self._reported_usage() or estimated_usage(*counted)
         return Finish(reason, usage, tuple(omitted))
 
     def _failure(
@@ -177,7 +196,10 @@ class AnswerStream:
         if self.chunks.finish or self.chunks.done:
             return self.chunks.finish or "stop"
         words = self.reasoning if self.think.is_assumed else self.text
-        if self.is_ended and _SENTENCE_END.search(str(words)[-100:]):
+        is_whole = _SENTENCE_END.search(str(words)[-100:]) or (
+            self.chunks.picture_count and not words
+        )
+        if self.is_ended and is_whole:
             return finish_reasons.UNKNOWN
         return None
 
@@ -230,6 +252,7 @@ class AnswerStream:
         self._body_bytes += size
         answer_bytes = self.size - self._kept_bytes
         limit = MAX_BYTES_WITHOUT_TEXT + MAX_BODY_BYTES_PER_ANSWER_BYTE * answer_bytes
+        limit += MAX_PICTURES_BYTES if self._takes_pictures else 0
         if self._body_bytes > limit:
             raise ProviderError("bad_stream", permanent=True)
 
@@ -242,7 +265,7 @@ class AnswerStream:
                     self.is_ended = True
                 return piece
         except TimeoutError:
-            code = "stream_stalled" if self.text or self.reasoning else "provider_timeout"
+            code = "stream_stalled" if self._has_begun else "provider_timeout"
         except httpx2.DecodingError:
             code = "bad_stream"
         except httpx2.TransportError:
@@ -260,15 +283,29 @@ class AnswerStream:
         if self.chunks.finish and self.chunks.is_finished:
             self.finished_at = self.finished_at or now
             return self.finished_at + TRAILER_TIMEOUT_S
-        begun = bool(self.text or self.reasoning)
-        limit_ms = (
-            settings.MODEL_STALL_TIMEOUT_MS if begun else settings.MODEL_FIRST_TOKEN_TIMEOUT_MS
+        limit_ms: int = (
+            settings.MODEL_STALL_TIMEOUT_MS
+            if self._has_begun
+            else settings.MODEL_FIRST_TOKEN_TIMEOUT_MS
         )
+        if self._takes_pictures:
+            limit_ms *= PICTURE_TIMEOUT_FACTOR
         return min(
             now + limit_ms / 1000, self.last_token_at + COMMENT_TIMEOUT_FACTOR * limit_ms / 1000
         )
 
+    @property
+    def _has_begun(self) -> bool:
+        return bool(self.text or self.reasoning or self.chunks.picture_count)
+
     async def _new_deltas(self) -> AsyncGenerator[Delta]:
+        async for delta in self._new_text():
+            yield delta
+        if pictures := self.chunks.pop_pictures():
+            self.last_token_at = self.loop.time()
+            yield Delta(pictures=pictures)
+
+    async def _new_text(self) -> AsyncGenerator[Delta]:
         is_long, self._is_long = self._is_long, False
         pairs = await asyncio.to_thread(self.chunks.take) if is_long else self.chunks.take()
         if pairs == _NOTHING:

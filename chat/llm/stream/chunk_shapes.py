@@ -61,6 +61,14 @@ def kind_of(part: object) -> str:
     return _KIND_OF.get(str(name), "other")
 
 
+def picture_name(part: object) -> str:
+    """The address of a picture in a part: {"image_url": {"url": …}}, {"url": …}, or a string."""
+    for key in ("image_url", "url"):
+        if isinstance(part, dict) and part.get(key):
+            part = part[key]
+    return part if isinstance(part, str) else ""
+
+
 def reasoning_of(delta: dict[str, Any]) -> str:
     """The thinking in a delta: the first field that has any, because some servers send the same
     text in two fields."""
@@ -151,6 +159,10 @@ def to_openai_shape(chunk: dict[str, Any]) -> dict[str, Any] | None:
     data = chunk.get("data")
     if isinstance(data, dict) and data.get("choices"):  # a gateway's {"code": 0, "data": {…}}
         return data
+    if isinstance(data, list) and all(isinstance(item, dict) for item in data):
+        pictures = [{"url": item["b64_json"]} for item in data if item.get("b64_json")]
+        if pictures:
+            return _from_images_api(chunk, pictures)
     message = chunk.get("message")
     if "done" in chunk and (isinstance(message, dict) or isinstance(chunk.get("response"), str)):
         delta = message if isinstance(message, dict) else {"content": chunk["response"]}
@@ -165,3 +177,18 @@ def _from_ollama(chunk: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]
         counts = (chunk.get("prompt_eval_count"), chunk.get("eval_count"))
         usage = {"prompt_tokens": counts[0], "completion_tokens": counts[1]}
     return {"choices": [{"delta": delta, "finish_reason": reason}], "usage": usage}
+
+
+def _from_images_api(chunk: dict[str, Any], pictures: list[dict[str, Any]]) -> dict[str, Any]:
+    """The response of OpenAI's `/images/generations`."""
+    choices = [{"delta": {"images": pictures}, "finish_reason": "stop"}]
+    usage = chunk.get("usage")
+    if isinstance(usage, dict):
+        usage = usage | {
+            "prompt_tokens": usage.get("input_tokens"),
+            "completion_tokens": usage.get("output_tokens"),
+            "prompt_tokens_details": usage.get("input_tokens_details"),
+            "completion_tokens_details": usage.get("output_tokens_details")
+            or {"image_tokens": usage.get("output_tokens")},
+        }
+    return {"choices": choices, "usage": usage}

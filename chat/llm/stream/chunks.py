@@ -1,5 +1,6 @@
 """Reads the JSON chunks of a stream, and collects the text of those that came together."""
 
+import hashlib
 import json
 import re
 from decimal import Decimal
@@ -14,11 +15,13 @@ from chat.llm.stream.chunk_shapes import (
     delta_of,
     find_error,
     kind_of,
+    picture_name,
     plain_text,
     reasoning_of,
     reasoning_text,
     to_openai_shape,
 )
+from chat.llm.stream.picture_data import may_have_pictures, take_pictures
 from chat.llm.stream.sse import BOM
 from chat.llm.tokens import read_usage
 
@@ -26,6 +29,7 @@ from chat.llm.tokens import read_usage
 # they take twenty times the memory of their text.
 MAX_EVENT_VALUES = 100_000
 FEW_BYTES = 64 * 1024
+MAX_PICTURES = 10  # of one answer
 MAX_IGNORED_EVENTS = 10_000  # more than the pings of a whole day
 _END_MARKERS = frozenset((b"[done]", b"done", b'"[done]"', b"[end]", b"[stop]"))
 _NON_TEXT_FIELDS = frozenset(
@@ -45,13 +49,19 @@ class ChunkReader:
     text, and for an error in the stream.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_pictures: bool = False) -> None:
+        """`takes_pictures`: `pop_pictures` returns them; otherwise they are omitted."""
         self.finish: str | None = None
         self.usage: TokenUsage | None = None
         self.done = False
         self.seen = False  # A chunk was received.
         self.ignored = 0
-        self.omitted: list[str] = []  # kinds of content other than text
+        self.omitted: list[str] = []  # kinds of content that are not taken
+        self.picture_count = 0
+        self._takes_pictures = takes_pictures
+        self._named_pictures: dict[str, bytearray] = {}  # of the current event
+        self._pictures: list[bytearray] = []  # since the last `pop_pictures`
+        self._picture_digests: set[bytes] = set()  # Some servers repeat them at the end.
         # These distinguish a finish reason that ends the answer from one that is in every chunk.
         self.has_text_after_finish = False
         self._has_final_usage = False  # A chunk with usage only came after the finish reason.
@@ -73,6 +83,9 @@ class ChunkReader:
 
     def feed(self, events: list[bytes]) -> None:
         for event in events:
+            self._named_pictures = {}
+            if self._takes_pictures and may_have_pictures(event):
+                event, self._named_pictures = take_pictures(event)
             if len(event) > FEW_BYTES:
                 _check_values(event)
             try:
@@ -123,6 +136,11 @@ class ChunkReader:
         pairs = [*self._earlier, last] if self._earlier else [last]
         self._reasoning, self._content, self._earlier = [], [], []
         return [self._joined(*pair, final and pair is last) for pair in pairs]
+
+    def pop_pictures(self) -> list[bytearray]:
+        """The pictures since the last call, decoded and unchecked."""
+        pictures, self._pictures = self._pictures, []
+        return pictures
 
     def _begin_pair(self) -> None:
         self._earlier.append((self._reasoning, self._content))
@@ -256,8 +274,8 @@ class ChunkReader:
             self._begin_pair()
         self._reasoning.append(thought)
 
-    def _count_pieces(self) -> tuple[int, int, int]:
-        return len(self._earlier), len(self._reasoning), len(self._content)
+    def _count_pieces(self) -> tuple[int, int, int, int]:
+        return len(self._earlier), len(self._reasoning), len(self._content), self.picture_count
 
     def _add_content(self, content: object) -> None:
         if isinstance(content, str):
@@ -270,14 +288,31 @@ class ChunkReader:
             elif text := plain_text(part):
                 self._content.append(text)
             elif kind := kind_of(part):
-                self._omit(kind)
+                self._add_other(part, kind)
+
+    def _add_other(self, part: object, kind: str) -> None:
+        """Reads a part that is not text."""
+        picture = self._named_pictures.get(picture_name(part)) if kind == "image" else None
+        if not picture:
+            return self._omit(kind)
+        digest = hashlib.sha256(picture).digest()
+        if digest in self._picture_digests:
+            return None
+        if self.picture_count >= MAX_PICTURES:
+            return self._omit(kind)
+        self._picture_digests.add(digest)
+        self._pictures.append(picture)
+        self.picture_count += 1
+        return None
 
     def _add_extras(self, delta: dict[str, Any], has_content: bool) -> None:
         if not has_content and isinstance(refusal := delta.get("refusal"), str) and refusal:
             self._content.append(refusal)
         for key in _NON_TEXT_FIELDS & delta.keys():
-            if delta[key]:
-                self._omit(kind_of({"type": key}))
+            values = delta[key] if isinstance(delta[key], list) else [delta[key]]
+            for value in values:
+                if value:
+                    self._add_other(value, kind_of({"type": key}))
 
     def _omit(self, kind: str) -> None:
         if kind and kind not in self.omitted:

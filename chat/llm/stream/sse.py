@@ -6,7 +6,10 @@ many lines, or a mixture of these. The result is the data of each event, unchang
 
 import orjson
 
-MAX_EVENT_BYTES = 2_000_000  # No chat model sends a longer event.
+MAX_EVENT_BYTES = 2_000_000  # Only models that make pictures send longer events.
+MAX_PICTURE_EVENT_BYTES = 21_000_000
+# A longer document ends at the next one, or with the body: it is not parsed to find its end.
+MAX_PARSED_BYTES = 1_000_000
 MAX_NAME_BYTES = 64  # The names of events that we know are shorter.
 # A longer document is parsed again only when it has doubled, so that the work stays linear.
 MAX_OFTEN_BYTES = 4_096
@@ -17,7 +20,7 @@ _PINGS = frozenset((b"ping", b"keep-alive", b"keepalive", b"keep_alive", b"heart
 
 
 class TooLongError(ValueError):
-    """An event is longer than MAX_EVENT_BYTES."""
+    """An event is longer than it may be."""
 
 
 class WebPageError(ValueError):
@@ -33,8 +36,9 @@ class EventSplitter:
     event at the end of the body that has no blank line. `ignored`: the number of other lines.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self.ignored = 0
+        self._max_event_bytes = max_event_bytes
         self._tail = bytearray()
         self._data: list[bytes] | None = None
         self._size = 0
@@ -65,8 +69,9 @@ class EventSplitter:
         lines = piece.split(b"\n")
         rest = lines.pop()
         if self._tail:
-            lines[0] = bytes(self._tail) + lines[0]
-            self._tail.clear()
+            self._tail += lines[0]
+            lines[0] = bytes(self._tail)
+            self._tail = bytearray()
         self._tail += rest
         self._is_new = False
         return self._read_lines(lines)
@@ -84,7 +89,7 @@ class EventSplitter:
                 simple = None
             if line.startswith(b"data:"):
                 if self._data is None and not self._name:
-                    simple = line[5:].strip()
+                    simple = _value(line)
                 else:
                     self._add(line[5:].strip(), events)
             else:
@@ -186,6 +191,8 @@ class EventSplitter:
         assert self._data is not None
         if self._data[-1][-1:] not in (b"}", b"]") or self._size < self._parse_from:
             return False
+        if self._size > MAX_PARSED_BYTES:
+            return False
         try:
             orjson.loads(b"\n".join(self._data))
         except ValueError:
@@ -194,8 +201,13 @@ class EventSplitter:
         return True
 
     def _check_size(self) -> None:
-        if len(self._tail) + self._size > MAX_EVENT_BYTES:
+        if len(self._tail) + self._size > self._max_event_bytes:
             raise TooLongError
+
+
+def _value(line: bytes) -> bytes:
+    """The value of a `data` line. A long one is copied once."""
+    return line[6 if line[5:6] == b" " else 5 :].strip()
 
 
 def _error(data: bytes) -> bytes:

@@ -311,6 +311,7 @@ const sentences = spoken("chat", {
   answersAndTokens: "{answers}, {tokens}",
   answers: { one: "{count} answer", other: "{count} answers" },
   free: "free",
+  makesPictures: "makes pictures",
   allUsage: "All usage of this chat",
   billing: "Credit and usage",
   settings: "Settings",

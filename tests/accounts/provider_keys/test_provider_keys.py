@@ -476,14 +476,18 @@ def test_only_known_fields_of_a_list_are_kept():
         {"id": "a", "created": 1, "secret": "x", "name": "A\x00", "context_length": "many"},
         {"id": "b", "created": 2, "top_provider": {"context_length": 9, "x": 1}, "name": "Bee"},
         {"id": key}, {"id": "c", "name": f"it is {key}"}, {"id": "d" * 500}, {"id": 5}, 5, None,
-        {"id": "f", "architecture": {"output_modalities": ["image"]}},
-        {"id": "g", "capabilities": {"vision": False, "audio": True, "x": True}},
+        {"id": "f", "architecture": {"output_modalities": ["image", "smell"]}},
+        {"id": "g", "architecture": {"output_modalities": ["audio"]}},
+        {"id": "h", "architecture": {"output_modalities": ["text"]}},
+        {"id": "i", "capabilities": {"vision": False, "audio": True, "x": True}},
     ]  # fmt: skip
     assert trimmed({"data": entries}, key, "openai") == [
         {"id": "b", "created": 2, "name": "Bee", "top_provider": {"context_length": 9}},
         {"id": "a", "created": 1},
-        {"id": "f", "architecture": {"output_modalities": []}},
-        {"id": "g", "capabilities": {"vision": False, "audio": True}},
+        {"id": "f", "architecture": {"output_modalities": ["image"]}},
+        {"id": "g", "architecture": {"output_modalities": []}},
+        {"id": "h"},
+        {"id": "i", "capabilities": {"vision": False, "audio": True}},
     ]
     assert trimmed({"data": [{"id": "models/gemini-x"}]}, key, "google") == [{"id": "gemini-x"}]
     for wrong in (None, {}, {"data": 5}, "x", {"error": []}):

@@ -220,13 +220,49 @@ def test_the_table_knows_googles_models_as_googles_list_names_them():
         ("gpt-4o-mini-search-preview", "https://api.openai.com/v1"),
         ("gpt-5-search-api", "https://api.openai.com/v1"),
         ("sonar-deep-research", "https://api.perplexity.ai"),
-        ("gemini-3-pro-image-preview", "https://generativelanguage.googleapis.com/v1beta/openai"),
         ("gemma-3-27b-it", "https://generativelanguage.googleapis.com/v1beta/openai"),
     ],
 )
 def test_models_with_uncounted_costs_have_no_price(name, address):
     with pytest.raises(BadPrice):
         price_table.look_up(name, address)
+
+
+def test_the_table_has_prices_of_pictures():
+    made = price_table.look_up(
+        "gemini-2.5-flash-image", "https://generativelanguage.googleapis.com/v1beta/openai"
+    )
+    assert (made.output_micro_usd, made.image_output_micro_usd) == (2_500_000, 30_000_000)
+    read = price_table.look_up("gpt-image-1", "https://api.openai.com/v1")
+    assert (read.input_micro_usd, read.image_input_micro_usd) == (5_000_000, 10_000_000)
+
+
+def test_openrouters_list_has_prices_of_pictures():
+    listed = GOOD | {"image_token": "0.00001", "image_output": "0.00003"}
+    rates = openrouter_prices.read(listed)
+    assert (rates.image_input_micro_usd, rates.image_output_micro_usd) == (10_000_000, 30_000_000)
+
+
+def test_tokens_of_pictures_cost_what_their_price_says():
+    usage = TokenUsage(1_000, 2_000, 100, 200, image_tokens=1_300, image_input_tokens=600)
+    plain = a_price()
+    assert prices.cost_of(plain, usage) == prices.cost_of(plain, TokenUsage(1_000, 2_000))
+    price = a_price(image_input_micro_usd=10_000_000, image_output_micro_usd=30_000_000)
+    counts = {part.kind: part.count for part in prices.parts_of(price, usage) if part.count}
+    assert counts == {
+        "input": 300,
+        "image_input": 600,
+        "cached_input": 100,
+        "output": 500,
+        "image_output": 1_300,
+        "reasoning": 200,
+    }
+    assert prices.cost_of(price, usage) == -(
+        -(400 * 150_000 + 600 * 10_000_000 + 700 * 600_000 + 1_300 * 30_000_000) // 10**6
+    )
+    # A hold covers an answer that is pictures alone.
+    assert prices.worst_case(price, 1_000, 2_000) == 1_000 * 10 + 2_000 * 30
+    assert prices.affordable_tokens(price, 1_000, 1_000 * 10 + 2_000 * 30) == 2_000
 
 
 def test_a_time_dependent_price_is_the_current_one():

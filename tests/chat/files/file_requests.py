@@ -102,14 +102,3 @@ async def ask(person, text="[[tokens=2]] What is it?", **fields):
     message, reply = await person.send(text, **fields)
     assert (await person.settled(reply)).status == "done"
     return message, reply
-
-
-def last_message(fake_model):
-    return fake_model.requests[-1]["body"]["messages"][-1]
-
-
-def texts(message):
-    """All texts of a message in a request."""
-    if isinstance(message["content"], str):
-        return message["content"]
-    return "\n".join(part["text"] for part in message["content"] if part["type"] == "text")

@@ -263,7 +263,7 @@ async def test_a_worker_that_leaves_waits_for_no_reader(no_worker, alice, monkey
 
 
 def test_what_a_killed_worker_was_reading_is_removed(settings):
-    folder = checking._folder()
+    folder = checking.reading_folder()
     for name, age_s in (("old", 2 * checking.LEFTOVER_AFTER_S), ("new", 0)):
         (folder / name).mkdir()
         (folder / name / "source").write_bytes(TEXT)

@@ -1,28 +1,17 @@
 """Messages with files: what the log, the model and the next worker get of them."""
 
 import asyncio
-import base64
-import io
 import uuid
 from urllib.parse import quote
 
 import pytest
 from django.core.files.storage import default_storage
-from PIL import Image
 
 from chat.files import prompt_files
 from chat.models import Chat, StoredFile
 from tests.buckets.storages import both_storages
-from tests.chat.files.file_requests import (
-    TEXT,
-    ask,
-    code_of,
-    last_message,
-    picture,
-    send_parts,
-    texts,
-    upload,
-)
+from tests.chat.files.file_requests import TEXT, ask, code_of, picture, send_parts, upload
+from tests.chat.files.model_requests import last_message, pictures, texts
 from tests.chat.files.reading.pdf_files import PICTURE, pdf
 from tests.chat.page_requests import new_message, post_message
 from tests.chat.workers import working
@@ -33,14 +22,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture(autouse=True)
 def sees(settings):
     settings.VISION_MODELS = ["known"]
-
-
-def pictures(message):
-    """The pictures of a message in a request, decoded."""
-    if isinstance(message["content"], str):
-        return []
-    urls = [p["image_url"]["url"] for p in message["content"] if p["type"] == "image_url"]
-    return [Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))) for url in urls]
 
 
 @both_storages

@@ -5,23 +5,32 @@ import uuid
 import pytest
 from asgiref.sync import sync_to_async
 
-from billing.models import Hold
+from billing.models import Hold, Usage
+from billing.pages.explanations import explain
 from billing.prices import versions as prices
 from billing.prices.versions import MILLION, Rates
 from chat.files.pictures import picture_tokens
+from chat.generation.reply_log import ReplyLog
+from chat.llm.tokens import PICTURE_OUTPUT_TOKENS
 from tests.chat.charging.conftest import holdfast
 from tests.chat.charging.priced_answers import (
+    GUEST,
     IN,
     MODEL,
     OUT,
     answered,
+    balance,
+    charges_of,
     differences,
     ended,
     send,
     usage_of,
 )
-from tests.chat.files.file_requests import picture, upload
+from tests.chat.files.file_requests import code_of, picture, upload
+from tests.chat.files.killing import kill_once
 from tests.chat.files.sounds import tone
+from tests.chat.page_requests import new_message, post_message
+from tests.fake_model import IMAGE_TOKENS, PRICING
 
 __all__ = ["holdfast"]
 
@@ -83,3 +92,74 @@ async def test_sound_is_held_and_charged_at_its_own_rate(worker, alice, settings
     assert row.audio_tokens == 9
     assert row.charged_micro_usd == (row.prompt_tokens - 9) * IN + 9 * 5 * IN + 3 * OUT
     assert await differences() == []
+
+
+# Pictures that models make
+
+DRAWS = "openrouter/draw?images=1&tokens=4"
+DEAR, UNPRICED = "openrouter/dear?images=1", "openrouter/unpriced?images=1"
+# $30 for a million tokens of pictures, $20 for others.
+DRAWN = 30
+PRICED = PRICING | {"image_output": "0.00003", "image_token": "0.00002"}
+
+
+@pytest.fixture
+def draws(holdfast):
+    drawn, dear, unpriced = (model.partition("/")[2] for model in (DRAWS, DEAR, UNPRICED))
+    holdfast.list_models("script/known", drawn, dear, unpriced)
+    holdfast.price(drawn, PRICED)
+    holdfast.price(dear, PRICED | {"image_output": "0.0005"})
+    holdfast.price(unpriced, None)
+    return holdfast
+
+
+async def test_a_picture_is_charged_by_its_tokens(draws, worker, alice):
+    reply = await answered(alice, "Draw", model=DRAWS)
+    [usage] = await usage_of(reply)
+    assert usage.image_tokens == IMAGE_TOKENS and not usage.estimated
+    cost = usage.prompt_tokens * IN + 4 * OUT + IMAGE_TOKENS * DRAWN
+    assert await charges_of(reply) == [cost]
+    assert (await balance(alice)).balance_micro_usd == GUEST - cost
+    lines = await sync_to_async(lambda: explain(Usage.objects.select_related("price").get()))()
+    assert ("of pictures, made", IMAGE_TOKENS) in [(row.kind, row.tokens) for row in lines.rows]
+    assert await differences() == []
+
+
+async def test_the_cost_that_openrouter_reports_counts(draws, worker, alice):
+    reply = await answered(alice, "[[cost=0.00123]] Draw", model=DRAWS)
+    assert await charges_of(reply) == [1_230]
+    assert await differences() == []
+
+
+async def test_a_stopped_answer_pays_for_the_pictures_that_are_stored(draws, worker, alice):
+    text = "[[images=3&image_ms=900&tokens=0]] Draw"
+    _, reply = await send(alice, text, model=DRAWS)
+    await alice.until(reply, lambda message: message.files)
+    await alice.post(f"/api/chats/{alice.chat}/replies/{reply}/stop")
+    message = await alice.settled(reply)
+    await ended(reply)
+    [usage] = await usage_of(reply)
+    made = len(message.files)
+    assert usage.estimated and usage.image_tokens == made * PICTURE_OUTPUT_TOKENS
+    assert await charges_of(reply) == [usage.prompt_tokens * IN + usage.image_tokens * DRAWN]
+    assert await differences() == []
+
+
+async def test_one_whose_worker_dies_is_charged_once(draws, worker, alice, monkeypatch):
+    killed = kill_once(monkeypatch, ReplyLog, "append_image", False)
+    reply = await answered(alice, "Draw", model=DRAWS)
+    [usage] = await usage_of(reply)
+    assert killed and usage.image_tokens == PICTURE_OUTPUT_TOKENS
+    assert len((await alice.message(reply)).files) == 1
+    assert await differences() == []
+
+
+async def test_credit_must_reach_for_a_picture(draws, worker, alice):
+    response = await post_message(alice, new_message("Draw", model=DEAR))
+    assert code_of(response) == (402, "out_of_credit")
+    assert not draws.requests
+
+
+async def test_without_a_price_it_is_not_offered_on_credit(draws, worker, alice):
+    response = await post_message(alice, new_message("Draw", model=UNPRICED))
+    assert code_of(response)[1] == "no_price"

@@ -7,12 +7,11 @@ import pytest
 from chat.files import prompt_files
 from tests.chat.files.file_requests import (
     ask,
-    last_message,
-    texts,
     transcribed,
     upload,
     upload_with_wav,
 )
+from tests.chat.files.model_requests import last_message, texts
 from tests.chat.files.sounds import tone
 from tests.chat.workers import working
 

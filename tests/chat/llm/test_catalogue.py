@@ -14,7 +14,7 @@ from chat.llm.families import (
     pretty_name,
     usual_window,
 )
-from chat.llm.listing import fetch_models, models_from_entries
+from chat.llm.listing import fetch_models, make_named_model, models_from_entries
 from config.env_models import named_models
 from tests.fake_model import running_fake_model
 from tests.stub_model import stub_model
@@ -43,6 +43,42 @@ async def test_it_lists_the_chat_models_of_all_endpoints(fake, endpoint):
     assert await ids(Catalogue([endpoint, DOWN, router])) == [
         "openai/a", "openai/b", "openrouter/a", "openrouter/b",
     ]  # fmt: skip
+
+
+async def test_models_that_make_pictures_are_listed_with_what_they_make(fake, settings):
+    settings.IMAGES_API_MODELS = ["gpt-image-*"]
+    fake.list_models("gpt-image-1", "dall-e-2", "draw?images=1", "write")
+    openai = Catalogue([Endpoint("openai", fake.base_url, "sk-secret")])
+    models = {model.provider_name: model for model in await openai.models()}
+    assert set(models) == {"gpt-image-1", "draw?images=1", "write"}
+    assert models["gpt-image-1"].uses_images_api and models["gpt-image-1"].sees
+    assert models["gpt-image-1"].to_dict()["outputs"] == ["image"]
+    assert "outputs" not in models["write"].to_dict()
+    openrouter = Catalogue([Endpoint("openrouter", fake.openrouter_url, "sk-or")])
+    listed = {model.provider_name: model for model in await openrouter.models()}
+    assert listed["draw?images=1"].to_dict()["outputs"] == ["text", "image"]
+    assert listed["draw?images=1"].outputs == ("image", "text")
+    assert not listed["write"].makes_pictures
+
+
+async def test_openrouter_is_asked_for_models_of_every_output(stub):
+    stub.lists({"data": [{"id": "a", "architecture": {"output_modalities": ["image"]}}]})
+    endpoint = Endpoint("openrouter", stub.base_url, "sk-or")
+    [model] = await Catalogue([endpoint]).models()
+    assert model.outputs == ("image",) and stub.paths[-1].endswith("?output_modalities=all")
+
+
+def test_openrouter_has_chats_with_every_model(settings):
+    settings.IMAGES_API_MODELS = ["gpt-image-*"]
+    openrouter = Endpoint("openrouter", "http://127.0.0.1:9/v1", "sk-or")
+    assert not make_named_model(openrouter, "openai/gpt-image-1").uses_images_api
+
+
+async def test_a_model_that_makes_only_pictures_is_no_default(fake, settings):
+    settings.IMAGES_API_MODELS = ["gpt-image-*"]
+    fake.list_models("gpt-image-1", "write")
+    openai = Catalogue([Endpoint("openai", fake.base_url, "sk-secret")])
+    assert await openai.default_id() == "openai/write"
 
 
 async def test_it_knows_the_windows_of_models(fake, endpoint):

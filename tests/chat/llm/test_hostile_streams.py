@@ -21,7 +21,7 @@ from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import ProviderError, classify, retry_after_s
 from chat.llm.http.response_parser import ResponseParser
 from chat.llm.stream import body as answer_stream
-from chat.llm.stream import mark_places, sse
+from chat.llm.stream import mark_places
 from chat.llm.stream.body import MAX_DELTA_CHARS, stored_bytes
 from chat.llm.stream.chunks import FEW_BYTES, ChunkReader
 from chat.llm.stream.harmony import HarmonySplitter
@@ -311,9 +311,8 @@ def test_a_text_of_single_letters_takes_little_memory():
     assert len(str(text)) == 120_000 and taken < 500_000
 
 
-def test_empty_data_lines_count_towards_the_event_size(monkeypatch):
-    monkeypatch.setattr(sse, "MAX_EVENT_BYTES", 10_000)
-    splitter = EventSplitter()
+def test_empty_data_lines_count_towards_the_event_size():
+    splitter = EventSplitter(10_000)
     with pytest.raises(TooLongError):
         for _ in range(20):
             splitter.feed(b"data:\n" * 1_000)

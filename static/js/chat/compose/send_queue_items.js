@@ -16,7 +16,7 @@
  * @property {number} createdMs
  */
 
-/** @typedef {import("../log/fold.js").File & {isSent?: boolean}} SentFile `isSent`: the message that is edited has it */
+/** @typedef {import("../log/fold.js").File & {isSent?: boolean}} SentFile `isSent`: the chat has it already */
 
 /**
  * A message with its state in the queue.

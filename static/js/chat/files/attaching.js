@@ -99,6 +99,20 @@ export class Attaching {
     this.#attachments.put(place, files.map((file) => ({ ...attachedOf({ ...file, addedMs: 0 }), file, state: "ready", preview: this.#previewOf(file), isSent: true })));
   }
 
+  /**
+   * Attach a file that the chat has already, such as a picture that a model made.
+   * @param {string} place
+   * @param {File} file
+   */
+  addExisting(place, file) {
+    const here = this.#attachments.peekAt(place);
+    if (here.some(({ id }) => id === file.id)) return;
+    if (here.length >= MOST_FILES) return this.#options.toasts.show(own.tooMany(MOST_FILES), { isProblem: true });
+    const attached = attachedOf({ ...file, addedMs: this.#nextMs() });
+    this.#attachments.put(place, [...here, { ...attached, file, state: "ready", preview: this.#previewOf(file), isSent: true }]);
+    this.#attachments.said.value = own.added(file.name);
+  }
+
   /** @param {string} id */
   remove(id) {
     const found = this.#find(id);

@@ -25,7 +25,7 @@ import * as places from "./places.js";
  * @property {number} [height]
  * @property {File | null} file as the server knows it, once it is ready
  * @property {boolean} isStored whether the browser's database has it
- * @property {boolean} isSent whether a message has it already: that which is edited
+ * @property {boolean} isSent whether the chat has it already: of a message that is edited, or made by a model
  */
 
 /** @type {Attached[]} */

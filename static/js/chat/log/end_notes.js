@@ -17,7 +17,7 @@ export function endNotes(message) {
  * @param {import("./fold.js").Message} message
  * @returns {string | null}
  */
-function endNote({ finish, text: answer }) {
+function endNote({ finish, text: answer, files }) {
   switch (finish) {
     case "length":
       return text.lengthLimit;
@@ -30,7 +30,7 @@ function endNote({ finish, text: answer }) {
     case "stop":
     case "stopped":
     case null:
-      return answer ? null : text.emptyAnswer;
+      return answer || files ? null : text.emptyAnswer;
     default:
       return text.endOther(finish);
   }

@@ -32,7 +32,7 @@ import { isAfter } from "../lib/ids.js";
  * @property {string[] | null} omitted kinds of content besides text
  * @property {{at: string, code: string, delay_ms: number} | null} waiting between two attempts
  * @property {"up" | "down" | null} rating what the owner thinks of the answer
- * @property {File[] | null} files of a person's message
+ * @property {File[] | null} files of a person's message, or pictures that the model made
  * @property {{file: string, why: "modality" | "window" | "missing"}[] | null} withheld files that the model did not get
  */
 
@@ -54,6 +54,7 @@ import { isAfter } from "../lib/ids.js";
  * @property {string} [alt]
  * @property {string} [thumb] a small picture, as a data URL
  * @property {boolean} [erased] whether its owner has deleted it
+ * @property {string} [refused] why a picture that a model made was not kept
  */
 
 /**
@@ -88,6 +89,7 @@ const REQUIRED = {
   "message.started": ["message", "attempt", "model"],
   "message.delta": ["message", "text"],
   "message.reasoning": ["message", "text"],
+  "message.image": ["message", "file"],
   "message.resumed": ["message", "attempt", "reason", "means", "length"],
   "message.waiting": ["message", "attempt", "code", "delay_ms"],
   "message.completed": ["message", "finish", "model", "length", "sha256", "duration_ms"],
@@ -251,6 +253,9 @@ function changeMessage(state, message, data, id) {
       if (data.text_length != null) message.text = firstBytes(message.text, data.text_length);
       message.reasoning += data.text;
       return { change: Change.TEXT, message: message.id };
+    case "message.image":
+      if (!message.files?.some(({ id: known }) => known === data.file.id)) message.files = [...(message.files ?? []), data.file];
+      break;
     case "message.started":
       begin(message, data);
       message.started ??= id;

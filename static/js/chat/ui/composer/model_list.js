@@ -161,7 +161,7 @@ function Option({ id, model, models, isActive, isSelected, place, count, pick, p
 /** The endpoint is last, because a narrow list may cut it off. */
 function describe(model, models) {
   const context = model.context_tokens ? text.contextTokens(model.context_tokens) : "";
-  return [priceOf(model, models), context, model.own_key ? "" : model.endpoint].filter(Boolean).join(" · ");
+  return [model.outputs ? text.makesPictures : "", priceOf(model, models), context, model.own_key ? "" : model.endpoint].filter(Boolean).join(" · ");
 }
 
 /** The price of the model on credit. The word "free" is omitted if all models are free. */

@@ -13,42 +13,47 @@ export function MessageFiles({ store, files, isPlain = false }) {
   const { attachments } = store;
   const pictures = files.filter((file) => file.kind === "image" && !file.erased && (attachments.previewOf(file) || file.thumb));
   const others = files.filter((file) => !pictures.includes(file));
-  const open = async (index, opener) => {
-    try {
-      const { openLightbox } = await import("./lightbox.js");
-      openLightbox(pictures, index, opener);
-    } catch {
-      store.toasts.show(text.unreachable, { isProblem: true });
-    }
-  };
   return html`<div class="message-files">
     ${pictures.length > 0 && html`<ul class=${pictures.length > 1 ? "picture-grid" : "picture-alone"}>
       ${pictures.map((file, index) => html`<li key=${file.id}>
-        <${Frame} file=${file} isPlain=${isPlain} open=${(opener) => void open(index, opener)}>
-          <${Picture} file=${file} preview=${attachments.previewOf(file)} isAlone=${pictures.length === 1} isPlain=${isPlain} /></${Frame}></li>`)}
+        <${Frame} file=${file} isPlain=${isPlain} open=${(opener) => openPicture(store, pictures, index, opener)}>
+          <${Picture} file=${file} preview=${attachments.previewOf(file)} size=${pictures.length === 1 ? shownSize(file) : null} isPlain=${isPlain} /></${Frame}></li>`)}
     </ul>`}
     ${others.length > 0 && html`<ul class="file-cards">${others.map((file) => html`<li key=${file.id}><${Card} file=${file} isPlain=${isPlain} /></li>`)}</ul>`}
   </div>`;
 }
 
-function Frame({ file, isPlain, open, children }) {
+/** Show pictures in the lightbox, this one first. */
+export async function openPicture(store, pictures, index, opener) {
+  try {
+    const { openLightbox } = await import("./lightbox.js");
+    openLightbox(pictures, index, opener);
+  } catch {
+    store.toasts.show(text.unreachable, { isProblem: true });
+  }
+}
+
+export function Frame({ file, isPlain, open, children }) {
   const name = file.alt || file.name;
   if (isPlain) return html`<div class="picture" role="img" aria-label=${name}>${children}</div>`;
   return html`<button type="button" class="picture" aria-label=${own.open(name)} title=${file.name} onClick=${({ currentTarget }) => open(currentTarget)}>${children}</button>`;
 }
 
-/** The thumbnail at once, at the size of the picture, and the picture itself near the reader. */
-function Picture({ file, preview, isAlone, isPlain }) {
+/**
+ * The thumbnail at once, at the size of the picture, and the picture itself near the reader.
+ * @param size null for one of many, which are as small as thumbnails
+ */
+export function Picture({ file, preview, size: shown, isPlain }) {
   const element = useRef(null);
   const [sharp, setSharp] = useState(null);
-  const isEnough = preview || !isAlone || isPlain || !isLargerThanThumb(file);
+  const isEnough = preview || !shown || isPlain || !isLargerThanThumb(file);
   const sharpen = async () => setSharp(await loaded(`/files/${file.id}/view`));
   useEffect(() => {
     const scroller = element.current.closest(".scroller");
     if (isEnough || !scroller) return undefined;
     return onceNearViewport(element.current, scroller, () => void sharpen());
   }, [isEnough]);
-  const { width, height } = isAlone ? shownSize(file) : {};
+  const { width, height } = shown ?? {};
   return html`<img ref=${element} src=${sharp ?? preview ?? file.thumb} width=${width} height=${height} alt="" decoding="async" />`;
 }
 

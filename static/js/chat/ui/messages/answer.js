@@ -10,6 +10,8 @@ import { text } from "../../text.js";
 import { BranchStepper } from "./actions/branch_stepper.js";
 import { copyFrom } from "./actions/clipboard.js";
 import { CopyLink } from "./actions/copy_link.js";
+import { own as ownOfFiles } from "../../files/texts.js";
+import { AnswerPictures, PicturePlaceholder } from "../files/answer_pictures.js";
 import { Icon } from "../icons.js";
 import { loadedModules } from "../lazy_modules.js";
 import { Markdown } from "./markdown.js";
@@ -41,6 +43,7 @@ export function Answer({ store, open, id, waitsFor }) {
     </header>
     ${message.reasoning && html`<${Reasoning} message=${message} tick=${tick} isOpen=${isOpen} />`}
     ${message.text && html`<${Markdown} source=${message.text} isDone=${!isOpen} />`}
+    ${message.files && html`<${AnswerPictures} store=${store} open=${open} message=${message} />`}
     <${Progress} store=${store} open=${open} message=${message} tick=${tick} waitsFor=${waitsFor} isStopping=${store.answers.stopping.value.has(id)} />
     ${withheldNotes(message, answerBefore(open, message)).map((note) => html`<p class="notice" key=${note}>${note}</p>`)}
     <${Outcome} store=${store} open=${open} message=${message} tick=${tick} />
@@ -57,6 +60,8 @@ export function modelName(store, id) {
   if (!id) return text.assistant;
   return store.models.value.find((model) => model.id === id)?.name ?? shortModelName(id);
 }
+
+const makesPictures = (store, id) => store.models.value.find((model) => model.id === id)?.outputs?.includes("image") ?? false;
 
 function LeftOut({ count }) {
   return count ? html`<span class="notice-inline">${text.leftOut(count)}</span>` : null;
@@ -100,7 +105,9 @@ function Progress({ store, open, message, waitsFor, isStopping }) {
   if (isStopping) return html`<p class="progress">${text.stopping}</p>`;
   if (message.status === "queued" && waitsFor) return html`<p class="progress">${text.waitingForOther}</p>`;
   if (message.waiting) return html`<${Waiting} key=${message.waiting.at} store=${store} open=${open} message=${message} />`;
-  if (message.text || message.reasoning) return null;
+  if (message.text || message.files) return null;
+  if (message.status === "running" && makesPictures(store, message.model)) return html`<${PicturePlaceholder}>${ownOfFiles.making}</${PicturePlaceholder}>`;
+  if (message.reasoning) return null;
   return html`<p class="progress shimmer">${message.status === "queued" ? text.starting : text.thinking}</p>`;
 }
 
@@ -111,7 +118,7 @@ function Outcome({ store, open, message }) {
   if (open.damaged.value === message.id) return html`<p class="notice notice-problem" role="alert">${text.damaged}</p>`;
   if (message.status === "error") return failure({ store, open, message, isLast });
   if (message.status === "stopped") {
-    return html`<p class="outcome meta">${message.text ? text.stopped : text.stoppedEmpty}
+    return html`<p class="outcome meta">${message.text || message.files ? text.stopped : text.stoppedEmpty}
       ${isLast && open.answering().length === 0 && html` <button type="button" class="link-button" onClick=${() => store.answers.goOn(message.id)}>${text.continue}</button>`}</p>`;
   }
   if (message.finish === "length" && message.credit_limit_tokens) {
@@ -145,14 +152,14 @@ function AnswerFoot({ store, open, message, tick }) {
         ${message.cost_micro_usd ? html`<span title=${text.costOf}>${dollars(message.cost_micro_usd)}</span>` : null}
       </${MessageTime}>
     </span>
-    <button type="button" class="quiet-button" aria-label=${text.copyAnswer} title=${text.copyAnswer}
-      onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copyAnswer, richTextOf(message.text))}><${Icon} name="copy" /></button>
+    ${(message.text || !message.files) && html`<button type="button" class="quiet-button" aria-label=${text.copyAnswer} title=${text.copyAnswer}
+      onClick=${(event) => copyFrom(event.currentTarget, message.text, text.copyAnswer, richTextOf(message.text))}><${Icon} name="copy" /></button>`}
     <button type="button" class="quiet-button" aria-label=${text.regenerate} title=${text.regenerate}
       onClick=${() => store.answers.regenerate(message, message.model)}><${Icon} name="again" /></button>
     <${ModelMenu} store=${store} selected=${message.model} onPick=${(id) => store.answers.regenerate(message, id)}
       label=${text.regenerateWith} trigger=${html`<${Icon} name="chevron" />`} triggerClass="quiet-button" />
     <${CopyLink} store=${store} open=${open} id=${message.id} />
-    ${message.text && html`<${Ratings} store=${store} open=${open} message=${message} tick=${tick} />`}
+    ${(message.text || message.files) && html`<${Ratings} store=${store} open=${open} message=${message} tick=${tick} />`}
     ${message.seams.length > 0 && html`<${Seams} seams=${message.seams} />`}
   </${Toolbar}>`;
 }

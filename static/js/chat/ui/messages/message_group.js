@@ -2,6 +2,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../pre
 import { onceNearViewport } from "../../lib/viewport_observer.js";
 import { plainText, roughHeight } from "../../lib/plain_text.js";
 import { text } from "../../text.js";
+import { AnswerPictures } from "../files/answer_pictures.js";
 import { MessageFiles } from "../files/message_files.js";
 import { Answer, modelName } from "./answer.js";
 import { LongText } from "./long_text.js";
@@ -49,7 +50,8 @@ function FarMessage({ store, message }) {
   const isUser = message.role === "user";
   return html`<article class=${isUser ? "message message-user" : "message message-answer"} id=${`m-${message.id}`}>
     <h2 class="visually-hidden message-heading">${isUser ? text.youSaid : text.modelSaid(modelName(store, message.model))}</h2>
-    ${message.files && html`<${MessageFiles} store=${store} files=${message.files} isPlain />`}
+    ${isUser && message.files && html`<${MessageFiles} store=${store} files=${message.files} isPlain />`}
     ${(message.text || !message.files) && html`<div class=${isUser ? "bubble" : "far-text"} dir="auto"><${LongText} content=${isUser ? message.text : plainText(message.text)} /></div>`}
+    ${!isUser && message.files && html`<${AnswerPictures} store=${store} message=${message} isPlain />`}
   </article>`;
 }

@@ -1,0 +1,24 @@
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    # Nullable and without defaults, so that SQLite adds the columns without rebuilding the tables
+    # and losing their triggers.
+
+    dependencies = [
+        ('billing', '0007_sound'),
+    ]
+
+    operations = [
+        migrations.AddField(
+            model_name=model,
+            name=name,
+            field=models.PositiveBigIntegerField(blank=True, null=True),
+        )
+        for model, name in (
+            ('price', 'image_input_micro_usd'),
+            ('price', 'image_output_micro_usd'),
+            ('usage', 'image_input_tokens'),
+            ('usage', 'image_tokens'),
+        )
+    ]

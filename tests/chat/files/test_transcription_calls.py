@@ -210,6 +210,23 @@ async def test_long_sound_goes_in_pieces_each_charged_once(
     await nothing_is_off()
 
 
+async def test_the_next_worker_sends_only_the_pieces_that_are_missing(
+    no_worker, alice, fake_model, settings, monkeypatch
+):
+    monkeypatch.setattr(pieces, "PIECE_S", 2)
+    monkeypatch.setattr(pieces, "SEARCH_S", 1)
+    async with working():
+        file_id = await upload(alice, tone(5.0))
+    settings.TRANSCRIPTION = JSON
+    settings.TRANSCRIPTION_USD_PER_MINUTE = Decimal("0.006")
+    await Transcript.objects.acreate(file_id=file_id, pieces=["Already", "here"], attempts=1)
+    async with working():
+        state = await transcribed(alice, file_id)
+    whole = len(pieces.cut(tone(5.0)))
+    assert len(fake_model.requests) == whole - 2 == len(await charges())
+    assert state["text"].splitlines() == ["Already", "here", *["Hello"] * (whole - 2)]
+
+
 def test_sound_is_cut_where_it_is_quiet(monkeypatch):
     monkeypatch.setattr(pieces, "PIECE_S", 10)
     loud, quiet = tone(8.0)[44:], silence(1.0)[44:]

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from chat.files.transcribing import telling
-from chat.models import MessageText, Transcript
+from chat.models import MessageText, Reply, Transcript
 from tests.chat.files.file_requests import ask, transcribed, upload
 from tests.chat.files.sounds import tone
 from tests.chat.workers import working
@@ -53,6 +53,20 @@ async def test_the_chat_gets_it_whichever_comes_last(no_worker, alice, settings,
         await captioned(alice, message)
         again, _ = await ask(alice, files=[file_id], parent=reply)
         assert (await file_of(alice, again))["text"] == "Good marmalade"
+    assert not await Transcript.objects.filter(is_untold=True).aexists()
+
+
+async def test_the_message_comes_first(no_worker, alice):
+    async with working():
+        file_id = await upload(alice, tone(), "note.wav")
+        message, reply = await ask(alice, files=[file_id])
+        await captioned(alice, message)
+    await Transcript.objects.filter(file_id=file_id).aupdate(is_untold=True)
+    await Reply.objects.filter(id=reply).aupdate(outbox={"is": "there"})
+    await telling.tell_all()
+    assert await Transcript.objects.filter(is_untold=True).aexists()
+    await Reply.objects.filter(id=reply).aupdate(outbox=None)
+    await telling.tell_all()
     assert not await Transcript.objects.filter(is_untold=True).aexists()
 
 

@@ -52,7 +52,7 @@ def chores() -> Iterable[Chore]:
             SWEEP_EVERY_S,
             wake_on=WAKE_ON_TRANSCRIPT,
         ),
-        Chore("tell-transcripts", telling.tell_all, SWEEP_EVERY_S, wake_on=WAKE_ON_TRANSCRIPT),
+        Chore("tell-transcriptions", telling.tell_all, SWEEP_EVERY_S, wake_on=WAKE_ON_TRANSCRIPT),
         Chore("erase-files", sweeping.erase_marked, SWEEP_EVERY_S, wake_on=WAKE_ON_FILE),
         Chore("sweep-files", sync_to_async(_sweep_files), SWEEP_FILES_EVERY_S, lock="files"),
         Chore("erase-chats", erase_deleted_chats, ERASE_EVERY_S),

@@ -62,7 +62,7 @@ def attach(owner: User, chat: Chat, files: Sequence[Attached]) -> list[Facts]:
         raise TooManyFiles
     StoredFile.objects.filter(id__in=file_ids, chat=None).update(chat=chat)
     if any(row.facts["kind"] == "audio" for row in attached):
-        orders.wake()  # Its transcript may be there already.
+        orders.wake()  # Its transcription may be there already.
     return [file.facts_of(row.facts) for file, row in zip(files, attached, strict=True)]
 
 

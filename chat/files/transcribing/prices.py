@@ -12,7 +12,7 @@ from billing.token_usage import TokenUsage
 from chat.charging import pricing
 from chat.llm.endpoints import Model
 from chat.llm.tokens import SOUND_TOKENS_PER_S, estimate_tokens
-from chat.models import Transcript
+from chat.models import Transcription
 
 # Held for each second of speech, and for the instruction. Nobody speaks faster for long.
 ANSWER_TOKENS_PER_S = 12
@@ -43,7 +43,7 @@ def record_price(model: Model) -> None:
         prices.offer(model.id, *listed)
 
 
-def call_of(row: Transcript, model: Model, piece: int) -> holds.Call:
+def call_of(row: Transcription, model: Model, piece: int) -> holds.Call:
     """One call of the model, as billing identifies it. It has a hold of its own."""
     key = f"transcription:{row.file_id}:{row.run}:{piece}"
     return holds.Call(
@@ -57,7 +57,7 @@ def call_of(row: Transcript, model: Model, piece: int) -> holds.Call:
     )
 
 
-def hold(row: Transcript, model: Model, piece: int, seconds: float) -> Price | None:
+def hold(row: Transcription, model: Model, piece: int, seconds: float) -> Price | None:
     """Hold the most that the call may cost. None if it is free. Raises OutOfCredit."""
     call = call_of(row, model, piece)
     price = None if call.free else price_of(model)
@@ -77,7 +77,7 @@ def hold(row: Transcript, model: Model, piece: int, seconds: float) -> Price | N
 
 
 def most_answer_tokens(seconds: float) -> int:
-    """The longest transcript that is paid for."""
+    """The longest transcription that is paid for."""
     return ANSWER_TOKENS + round(seconds * ANSWER_TOKENS_PER_S)
 
 

@@ -1,4 +1,4 @@
-"""The forms of a request for a transcript, what is charged for it, and its faults."""
+"""The forms of a request for a transcription, what is charged for it, and its faults."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from billing.prices.versions import MILLION, Rates
 from chat.files import objects
 from chat.files.transcribing import pieces, transcriber
 from chat.files.transcribing.means import means_for
-from chat.models import StoredFile, Transcript
+from chat.models import StoredFile, Transcription
 from tests.chat.charging.conftest import holdfast
 from tests.chat.files.file_requests import code_of, state_of, transcribed, upload
 from tests.chat.files.sounds import silence, tone
@@ -33,7 +33,7 @@ JSON = "openrouter/whisper?says=Hello"
 
 
 async def written_down(person, data=None, name="note.wav"):
-    """Upload sound and wait for its transcript; returns its state."""
+    """Upload sound and wait for its transcription; returns its state."""
     async with working():
         file_id = await upload(person, data or tone(), name)
         return await transcribed(person, file_id)
@@ -210,6 +210,23 @@ async def test_long_sound_goes_in_pieces_each_charged_once(
     await nothing_is_off()
 
 
+async def test_the_next_worker_sends_only_the_pieces_that_are_missing(
+    no_worker, alice, fake_model, settings, monkeypatch
+):
+    monkeypatch.setattr(pieces, "PIECE_S", 2)
+    monkeypatch.setattr(pieces, "SEARCH_S", 1)
+    async with working():
+        file_id = await upload(alice, tone(5.0))
+    settings.TRANSCRIPTION = JSON
+    settings.TRANSCRIPTION_USD_PER_MINUTE = Decimal("0.006")
+    await Transcription.objects.acreate(file_id=file_id, pieces=["Already", "here"], attempts=1)
+    async with working():
+        state = await transcribed(alice, file_id)
+    whole = len(pieces.cut(tone(5.0)))
+    assert len(fake_model.requests) == whole - 2 == len(await charges())
+    assert state["text"].splitlines() == ["Already", "here", *["Hello"] * (whole - 2)]
+
+
 def test_sound_is_cut_where_it_is_quiet(monkeypatch):
     monkeypatch.setattr(pieces, "PIECE_S", 10)
     loud, quiet = tone(8.0)[44:], silence(1.0)[44:]
@@ -229,9 +246,9 @@ async def test_another_worker_takes_over_and_a_late_one_stores_and_charges_nothi
     async with working():
         file_id = await upload(alice, tone())
         await transcribed(alice, file_id)
-    await Transcript.objects.filter(file_id=file_id).aupdate(state="waiting", run=2, attempts=0)
+    await Transcription.objects.filter(file_id=file_id).aupdate(state="waiting", run=2, attempts=0)
     late = await sync_to_async(transcriber._claim)()
-    await Transcript.objects.filter(file_id=file_id).aupdate(leased_until=None)
+    await Transcription.objects.filter(file_id=file_id).aupdate(leased_until=None)
     quick = await sync_to_async(transcriber._claim)()
     assert quick.attempts == late.attempts + 1
     await transcriber._transcribe(quick)
@@ -244,7 +261,7 @@ async def test_sound_that_kills_its_workers_is_given_up(no_worker, alice, settin
     async with working():
         file_id = await upload(alice, tone())
     settings.TRANSCRIPTION = JSON
-    await Transcript.objects.acreate(file_id=file_id, attempts=transcriber.MAX_ATTEMPTS)
+    await Transcription.objects.acreate(file_id=file_id, attempts=transcriber.MAX_ATTEMPTS)
     assert await sync_to_async(transcriber._claim)() is None
     assert (await state_of(alice, file_id))["transcription"] == "failed"
 
@@ -265,7 +282,7 @@ async def test_sound_that_is_erased_meanwhile_costs_nothing(no_worker, alice, fa
             while fake_model.report()["active"]:
                 await asyncio.sleep(0.02)
     assert await charges() == []
-    assert not await Transcript.objects.aexists()
+    assert not await Transcription.objects.aexists()
     assert await sync_to_async(lambda: list(objects.stored_ids()))() == []
 
 
@@ -302,7 +319,7 @@ async def test_the_sound_of_one_person_does_not_hold_up_that_of_another(
     async with working():
         ids = [await upload(person, tone()) for person in (alice, alice, bob)]
     for file_id in ids:
-        await Transcript.objects.acreate(file_id=file_id)
+        await Transcription.objects.acreate(file_id=file_id)
     settings.TRANSCRIPTION = JSON
     claimed = [await sync_to_async(transcriber._claim)() for _ in ids]
     assert [str(row.file_id) for row in claimed] == [ids[0], ids[2], ids[1]]
@@ -316,5 +333,5 @@ async def test_a_worker_that_leaves_gives_its_sound_back(no_worker, alice, fake_
         async with asyncio.timeout(20):
             while not fake_model.requests:
                 await asyncio.sleep(0.02)
-    row = await Transcript.objects.aget(file_id=file_id)
+    row = await Transcription.objects.aget(file_id=file_id)
     assert (row.state, row.attempts, row.leased_until) == ("waiting", 0, None)

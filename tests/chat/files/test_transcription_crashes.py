@@ -1,5 +1,5 @@
-"""Kills the workers (SIGKILL) while speech is written down: each sound gets its transcript, which
-is charged once."""
+"""Kills the workers (SIGKILL) while speech is written down: each sound gets its transcription,
+which is charged once."""
 
 import asyncio
 import contextlib

@@ -1,11 +1,11 @@
-"""Transcripts in the log, in the search and in exports, and that nothing is left of them."""
+"""Transcriptions in the log, in the search and in exports, and that nothing is left of them."""
 
 import asyncio
 
 import pytest
 
 from chat.files.transcribing import telling
-from chat.models import MessageText, Transcript
+from chat.models import MessageText, Reply, Transcription
 from tests.chat.files.file_requests import ask, transcribed, upload
 from tests.chat.files.sounds import tone
 from tests.chat.workers import working
@@ -19,7 +19,7 @@ def means(settings):
 
 
 async def captioned(person, message, text="Good marmalade"):
-    """Wait until the file of the message has this transcript in the log."""
+    """Wait until the file of the message has this transcription in the log."""
     async with asyncio.timeout(30):
         while (await file_of(person, message)).get("text") != text:
             await asyncio.sleep(0.05)
@@ -53,7 +53,21 @@ async def test_the_chat_gets_it_whichever_comes_last(no_worker, alice, settings,
         await captioned(alice, message)
         again, _ = await ask(alice, files=[file_id], parent=reply)
         assert (await file_of(alice, again))["text"] == "Good marmalade"
-    assert not await Transcript.objects.filter(is_untold=True).aexists()
+    assert not await Transcription.objects.filter(is_untold=True).aexists()
+
+
+async def test_the_message_comes_first(no_worker, alice):
+    async with working():
+        file_id = await upload(alice, tone(), "note.wav")
+        message, reply = await ask(alice, files=[file_id])
+        await captioned(alice, message)
+    await Transcription.objects.filter(file_id=file_id).aupdate(is_untold=True)
+    await Reply.objects.filter(id=reply).aupdate(outbox={"is": "there"})
+    await telling.tell_all()
+    assert await Transcription.objects.filter(is_untold=True).aexists()
+    await Reply.objects.filter(id=reply).aupdate(outbox=None)
+    await telling.tell_all()
+    assert not await Transcription.objects.filter(is_untold=True).aexists()
 
 
 async def test_telling_twice_is_harmless(no_worker, alice):
@@ -62,7 +76,7 @@ async def test_telling_twice_is_harmless(no_worker, alice):
         message, _ = await ask(alice, files=[file_id])
         await captioned(alice, message)
     before = (await alice.transcript()).cursor
-    await Transcript.objects.filter(file_id=file_id).aupdate(is_untold=True)
+    await Transcription.objects.filter(file_id=file_id).aupdate(is_untold=True)
     await telling.tell_all()
     assert (await alice.transcript()).cursor == before
 
@@ -81,7 +95,7 @@ async def test_it_is_found_until_the_sound_is_deleted(no_worker, alice):
         assert await found(alice, "Listen") and await found(alice, "note.wav")
         file = await file_of(alice, message)
         assert file["erased"] and "text" not in file
-    assert not await Transcript.objects.aexists()
+    assert not await Transcription.objects.aexists()
     texts = [row.text async for row in MessageText.objects.all()]
     assert not any("marmalade" in text for text in texts)
 

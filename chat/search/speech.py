@@ -1,7 +1,7 @@
 """Finds messages by what is said in their sound.
 
-A transcription comes after the message that has the sound. So when the log says that there is one, the
-messages with this file are indexed again.
+A transcription comes after the message that has the sound. So when the log says that there is one,
+the messages with this file are indexed again.
 """
 
 import uuid

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { value } from "../../../static/js/chat/local/database.js";
 import { FileStore } from "../../../static/js/chat/local/file_store.js";
 
 /** A database in memory, with room for `room` records. */
@@ -23,7 +24,7 @@ function setUp(room = Infinity) {
       return work(open);
     },
   };
-  const store = new FileStore(database, async () => void (state.madeRoom += 1));
+  const store = new FileStore({ database, makeRoom: async () => void (state.madeRoom += 1), value });
   return { store, state };
 }
 
@@ -58,6 +59,29 @@ test("what is taken out stays with the page alone", async () => {
   assert.deepEqual(await store.content("a"), content());
   await store.remove("a");
   assert.equal(await store.content("a"), null);
+});
+
+test("decoded sound is kept, taken out and removed with its file", async () => {
+  const { store, state } = setUp();
+  const wav = () => new TextEncoder().encode("wav").buffer;
+  store.hold("a", content());
+  await store.keepDecoded("a", wav());
+  assert.equal(state.stores.file_data.size, 0);
+  assert.deepEqual(await store.decoded("a"), wav());
+  await store.keep(record("a"));
+  await store.keepDecoded("a", wav());
+  assert.equal(state.stores.file_data.size, 2);
+  assert.deepEqual([await store.decoded("a"), await store.content("a")], [wav(), content()]);
+  await store.takeOut("a");
+  assert.equal(state.stores.file_data.size, 0);
+  assert.deepEqual([await store.decoded("a"), await store.content("a")], [wav(), content()]);
+  await store.keep(record("a"));
+  await store.keepDecoded("a", wav());
+  await store.remove("a");
+  assert.deepEqual([await store.decoded("a"), state.stores.file_data.size], [null, 0]);
+  await store.keepDecoded("b", wav());
+  await store.remove("b");
+  assert.equal(await store.decoded("b"), null);
 });
 
 test("a change of a file that is not there stores nothing", async () => {

@@ -1,8 +1,7 @@
 // The files of each composer, as signals. What attaches and uploads them (attaching.js) is loaded with the first
 // file, or at once if an earlier page left some.
 import { signal } from "../../signals.js";
-import { remember, remembered } from "../lib/storage.js";
-import { LEFT_FILES } from "../local/file_store.js";
+import { LEFT_FILES, remember, remembered } from "../lib/storage.js";
 import { text } from "../text.js";
 import * as places from "./places.js";
 
@@ -23,6 +22,7 @@ import * as places from "./places.js";
  * @property {ArrayBuffer} [picture] what is at that address
  * @property {number} [width] of the preview
  * @property {number} [height]
+ * @property {number} [duration_ms] of sound
  * @property {File | null} file as the server knows it, once it is ready
  * @property {boolean} isStored whether the browser's database has it
  * @property {boolean} isSent whether the chat has it already: of a message that is edited, or made by a model
@@ -189,7 +189,7 @@ export class Attachments {
  * @param {Attached} attached
  * @returns {File & {isSent?: boolean}}
  */
-export function fileOf({ id, kind, name, bytes, width, height, file, isSent }) {
-  const known = file ?? { id, kind, name, bytes, ...(width && { width, height }) };
+export function fileOf({ id, kind, name, bytes, width, height, duration_ms, file, isSent }) {
+  const known = file ?? { id, kind, name, bytes, ...(width && { width, height }), ...(duration_ms && { duration_ms }) };
   return isSent ? { ...known, isSent } : known;
 }

@@ -1,10 +1,12 @@
 // Files that are attached and not sent yet, in the browser's database: what is known of each, and apart from that
 // its content as an ArrayBuffer, because Safari loses Blobs. Files of temporary chats and of messages that are
 // edited are kept by this page only, and so is what the database has no room for.
-import { value } from "./database.js";
 
-/** The setting that says that there are such files. */
-export const LEFT_FILES = "files";
+/**
+ * The key of the sound that the page has decoded for the server.
+ * @param {string} id
+ */
+const wavKey = (id) => `${id}/wav`;
 
 /**
  * @typedef {object} FileRecord
@@ -17,22 +19,22 @@ export const LEFT_FILES = "files";
  * @property {number} [width] of its preview
  * @property {number} [height]
  * @property {ArrayBuffer} [preview] a small picture
+ * @property {number} [duration_ms] of sound
  * @property {import("../log/fold.js").File} [file] as the server knows it, once it is ready
  */
 
 export class FileStore {
   #database;
   #makeRoom;
+  #value;
   /** @type {Map<string, ArrayBuffer>} contents that the database does not have */
   #contents = new Map();
 
-  /**
-   * @param {Pick<import("./database.js").LocalDatabase, "run">} database
-   * @param {() => Promise<unknown>} makeRoom
-   */
-  constructor(database, makeRoom) {
+  /** @param {import("./database.js").Tools} tools */
+  constructor({ database, makeRoom, value }) {
     this.#database = database;
     this.#makeRoom = makeRoom;
+    this.#value = value;
   }
 
   /**
@@ -41,7 +43,7 @@ export class FileStore {
    */
   async records() {
     /** @type {FileRecord[]} */
-    const found = (await this.#database.run(["files"], "readonly", (store) => value(store("files").getAll()))) ?? [];
+    const found = (await this.#database.run(["files"], "readonly", (store) => this.#value(store("files").getAll()))) ?? [];
     return found.sort((a, b) => a.addedMs - b.addedMs);
   }
 
@@ -77,7 +79,7 @@ export class FileStore {
    */
   change(id, change) {
     return this.#database.run(["files"], "readwrite", async (store) => {
-      const record = await value(store("files").get(id));
+      const record = await this.#value(store("files").get(id));
       if (record) store("files").put({ ...record, ...change });
     });
   }
@@ -88,7 +90,30 @@ export class FileStore {
    * @returns {Promise<ArrayBuffer | null>}
    */
   async content(id) {
-    return this.#contents.get(id) ?? (await this.#database.run(["file_data"], "readonly", (store) => value(store("file_data").get(id)))) ?? null;
+    return this.#contents.get(id) ?? (await this.#database.run(["file_data"], "readonly", (store) => this.#value(store("file_data").get(id)))) ?? null;
+  }
+
+  /**
+   * The sound of a file as it was decoded, or null.
+   * @param {string} id
+   */
+  decoded(id) {
+    return this.content(wavKey(id));
+  }
+
+  /**
+   * Keep the decoded sound where the file is kept.
+   * @param {string} id
+   * @param {ArrayBuffer} wav
+   */
+  async keepDecoded(id, wav) {
+    this.hold(wavKey(id), wav);
+    const isKept = await this.#database.run(["files", "file_data"], "readwrite", async (store) => {
+      if (!(await this.#value(store("files").get(id)))) return false;
+      store("file_data").put(wav, wavKey(id));
+      return true;
+    });
+    if (isKept) this.#contents.delete(wavKey(id));
   }
 
   /**
@@ -96,14 +121,16 @@ export class FileStore {
    * @param {string} id
    */
   async takeOut(id) {
-    const content = await this.content(id);
+    const [content, wav] = [await this.content(id), await this.decoded(id)];
     await this.#erase(id);
     if (content) this.hold(id, content);
+    if (wav) this.hold(wavKey(id), wav);
   }
 
   /** @param {string} id */
   async remove(id) {
     this.#contents.delete(id);
+    this.#contents.delete(wavKey(id));
     await this.#erase(id);
   }
 
@@ -112,6 +139,7 @@ export class FileStore {
     return this.#database.run(["files", "file_data"], "readwrite", (store) => {
       store("files").delete(id);
       store("file_data").delete(id);
+      store("file_data").delete(wavKey(id));
     });
   }
 

@@ -5,7 +5,7 @@ import base64
 from tests.browser.chat_page import ChatPage
 from tests.browser.files.samples import File
 from tests.browser.sound.recorder import RATE
-from tests.chat.files.sounds import tone
+from tests.chat.files.sound.sounds import tone
 
 # Records the microphone with the encoder of the browser; its files do not say how long they are.
 ENCODE = """async (ms) => {

@@ -16,7 +16,7 @@ from chat.personal_data import erase as chat_erasing
 from tests.accounts.mailbox_fixtures import mailbox, smtp
 from tests.buckets.storages import both_storages, files_with_objects, stored_names
 from tests.chat.files.file_requests import TEXT, picture, send_parts, upload, upload_with_wav
-from tests.chat.files.sounds import tone
+from tests.chat.files.sound.sounds import tone
 from tests.chat.personal_data.account_forms import account, prove, sign_in, sign_up
 from tests.chat.personal_data.archives import fetched, only, prepared
 

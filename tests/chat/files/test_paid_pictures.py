@@ -28,7 +28,7 @@ from tests.chat.charging.priced_answers import (
 )
 from tests.chat.files.file_requests import code_of, picture, upload
 from tests.chat.files.killing import kill_once
-from tests.chat.files.sounds import tone
+from tests.chat.files.sound.sounds import tone
 from tests.chat.page_requests import new_message, post_message
 from tests.fake_model import IMAGE_TOKENS, PRICING
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chat.files.sounds import tone
+from tests.chat.files.sound.sounds import tone
 
 FOLDER = Path(__file__).with_name("sounds")
 TYPES = {

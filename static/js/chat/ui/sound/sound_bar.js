@@ -1,5 +1,6 @@
 // The recorder in a composer, in place of the row of buttons, and what is left of recordings that were interrupted.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../preact.js";
+import { isComposing } from "../../lib/input_method.js";
 import { insertAtCaret } from "../../sound/insertion.js";
 import { clock, own } from "../../sound/texts.js";
 import { MOST_MS } from "../../sound/wav.js";
@@ -72,7 +73,7 @@ function Bar({ recorder, recording, act }) {
   const isRecording = state === "recording";
   const canGoOn = !recording.isFull;
   const onKeyDown = (event) => {
-    if (event.key !== "Escape") return;
+    if (event.key !== "Escape" || isComposing(event)) return;
     event.stopPropagation();
     act.discard();
   };

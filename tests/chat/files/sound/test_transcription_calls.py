@@ -21,7 +21,7 @@ from chat.files.transcribing.means import means_for
 from chat.models import StoredFile, Transcription
 from tests.chat.charging.conftest import holdfast
 from tests.chat.files.file_requests import code_of, state_of, transcribed, upload
-from tests.chat.files.sounds import silence, tone
+from tests.chat.files.sound.sounds import silence, tone
 from tests.chat.workers import working
 
 __all__ = ["holdfast"]

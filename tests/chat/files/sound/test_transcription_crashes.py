@@ -11,7 +11,7 @@ import uuid
 import pytest
 
 from chat.files.uploads import PART_BYTES
-from tests.chat.files.sounds import tone
+from tests.chat.files.sound.sounds import tone
 from tests.client import Client
 from tests.data_folders.write import rows
 from tests.examples import examples

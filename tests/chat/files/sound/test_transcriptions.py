@@ -7,7 +7,7 @@ import pytest
 from chat.files.transcribing import telling
 from chat.models import MessageText, Reply, Transcription
 from tests.chat.files.file_requests import ask, transcribed, upload
-from tests.chat.files.sounds import tone
+from tests.chat.files.sound.sounds import tone
 from tests.chat.workers import working
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]

@@ -14,7 +14,7 @@ from tests.chat.files.file_requests import (
     upload,
     upload_with_wav,
 )
-from tests.chat.files.sounds import tone
+from tests.chat.files.sound.sounds import tone
 from tests.chat.workers import working
 
 pytestmark = pytest.mark.django_db(transaction=True)

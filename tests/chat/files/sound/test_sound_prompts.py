@@ -12,7 +12,7 @@ from tests.chat.files.file_requests import (
     upload_with_wav,
 )
 from tests.chat.files.model_requests import last_message, texts
-from tests.chat.files.sounds import tone
+from tests.chat.files.sound.sounds import tone
 from tests.chat.workers import working
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -32,7 +32,7 @@ from chat.llm import learned
 from chat.llm.continuation import AskSeam, PrefillSeam
 from chat.llm.endpoints import Endpoint, Model
 from chat.llm.errors import PicturesRefused, ProviderError, SoundRefused, classify
-from chat.llm.http.bounded_client import BoundedClient
+from chat.llm.http.bounded_client import CONTENT_TYPE, BoundedClient
 from chat.llm.http.transport import StreamTransport
 from chat.llm.images_api import JSON, EncodedRequest, encode_images_request
 from chat.llm.prompt import Prompt
@@ -60,6 +60,7 @@ __all__ = [
 ]
 
 MAX_CONNECTIONS = 2000
+FORM = "multipart/form-data"
 MAX_RESPONSE_BYTES = 5_000_000  # of a response that is read as a whole
 LONG_BYTES = 64 * 1024
 # Limits for unused clients of people's own keys.
@@ -222,9 +223,10 @@ class Body:
 
     def to_options(self) -> dict[str, Any]:
         """The arguments of the library's `post`."""
-        headers = {"Content-Type": self.kind if self.files is None else "multipart/form-data"}
+        is_encoded = self.files is None
+        headers = {CONTENT_TYPE: self.kind} if is_encoded else {"Content-Type": FORM}
         options = {"options": {"headers": headers, "security": {"bearer_auth": True}}}
-        if self.files is None:
+        if is_encoded:
             return options | {"content": self.content}
         return options | {"body": self.fields, "files": self.files}
 

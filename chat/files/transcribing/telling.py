@@ -4,16 +4,30 @@ A sound may get its transcription before a message has it, or after. The event's
 same, so that repeating it is harmless.
 """
 
+import asyncio
+
 from django.utils import timezone
 
 from chat import events as ev
 from chat.models import Chat, Reply, StoredFile, Transcription
 from streams.log import get_log
 
+TRIES, PAUSE_S = 10, 0.3
+
 
 async def tell_all() -> None:
-    """Append the transcriptions that logs still have to get. The message comes first: those whose
-    message may not be in the log yet are left for the next run."""
+    """Append the transcriptions that logs still have to get. The message comes first: it is usually
+    in the log a moment after it was placed, so those that wait for theirs are tried again soon. The
+    next run tries the rest."""
+    for _ in range(TRIES):
+        if await _tell_ready():
+            return
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _tell_ready() -> bool:
+    """Whether no message is still waited for."""
+    is_done = True
     untold = Transcription.objects.filter(
         is_untold=True, file__state=StoredFile.State.READY, file__chat__isnull=False
     ).select_related("file__owner")
@@ -21,6 +35,7 @@ async def tell_all() -> None:
         file = row.file
         assert file.chat_id is not None
         if await Reply.objects.filter(chat=file.chat_id, outbox__isnull=False).aexists():
+            is_done = False
             continue
         if await Chat.objects.filter(id=file.chat_id, owner=file.owner).aexists():
             chat_id, file_id = str(file.chat_id), str(row.file_id)
@@ -29,6 +44,7 @@ async def tell_all() -> None:
             await get_log().append(file.owner.stream, [logged])
             await Chat.objects.filter(id=chat_id).aupdate(search_due_at=timezone.now())
             await _note_told(row)
+    return is_done
 
 
 async def _note_told(row: Transcription) -> None:

@@ -27,7 +27,7 @@ from tests.chat.charging.priced_answers import (
     usage_of,
 )
 from tests.chat.files.file_requests import code_of, picture, upload
-from tests.chat.files.killing import kill_once
+from tests.chat.files.generated.killing import kill_once
 from tests.chat.files.sound.sounds import tone
 from tests.chat.page_requests import new_message, post_message
 from tests.fake_model import IMAGE_TOKENS, PRICING

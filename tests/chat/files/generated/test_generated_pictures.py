@@ -11,6 +11,7 @@ from urllib.parse import quote
 import orjson
 import pytest
 from asgiref.sync import sync_to_async
+from django.core.files.storage import default_storage
 from django.utils import timezone
 from PIL import Image
 
@@ -20,8 +21,9 @@ from chat.generation.reply_log import ReplyLog
 from chat.generation.worker import Worker
 from chat.models import StoredFile
 from chat.personal_data import export
+from tests.buckets.storages import files_with_objects, stored_names
 from tests.chat.files.file_requests import TEXT, picture, upload
-from tests.chat.files.killing import kill_once
+from tests.chat.files.generated.killing import kill_once
 from tests.chat.files.model_requests import last_message, pictures, texts
 from tests.chat.workers import working
 from tests.fake_model import picture_of
@@ -94,14 +96,14 @@ async def test_nothing_is_fetched(no_worker, alice):
     assert (message.files, message.omitted) == (None, ["image"])
 
 
-async def test_what_is_no_picture_is_not_kept(no_worker, alice, own_storage):
+async def test_what_is_no_picture_is_not_kept(no_worker, alice):
     async with working():
         _, _, message = await ask(alice, "[[tokens=2&images=1&image_is=junk]] Draw")
         [file] = message.files
         assert message.status == "done" and file["refused"] == "file_kind"
         await sweeping.erase_marked()
     assert await original(alice, file) is None
-    assert not await StoredFile.objects.aexists() and not [*own_storage.rglob("*/original")]
+    assert not await StoredFile.objects.aexists() and not stored_names()
 
 
 @pytest.mark.both_databases
@@ -170,12 +172,12 @@ async def test_regenerating_makes_another_and_keeps_the_first(no_worker, alice):
     assert (await alice.message(reply)).files == first.files
 
 
-async def test_it_goes_with_its_chat(no_worker, alice, own_storage):
+async def test_it_goes_with_its_chat(no_worker, alice):
     async with working():
         await ask(alice, "[[tokens=0&images=1]] Draw")
-        assert [*own_storage.rglob("*/original")]
+        assert stored_names()
         await sync_to_async(sweeping.erase_files_of)(await alice.row())
-    assert not [*own_storage.rglob("*/*")] and not await StoredFile.objects.aexists()
+    assert not stored_names() and not await StoredFile.objects.aexists()
 
 
 async def test_one_file_can_be_deleted(no_worker, alice):
@@ -190,7 +192,7 @@ async def test_one_file_can_be_deleted(no_worker, alice):
     assert "thumb" not in files[0] and "thumb" in files[1]
 
 
-async def test_one_that_nobody_finishes_is_swept(no_worker, alice, own_storage):
+async def test_one_that_nobody_finishes_is_swept(no_worker, alice):
     async with working():
         _, _, message = await ask(alice, "[[tokens=1&images=1]] Draw")
         rows = StoredFile.objects.filter(id=message.files[0]["id"])
@@ -200,7 +202,7 @@ async def test_one_that_nobody_finishes_is_swept(no_worker, alice, own_storage):
         await rows.aupdate(changed_at=timezone.now() - timedelta(days=2))
         await sync_to_async(sweeping.mark_unfinished)()
         await sweeping.erase_marked()
-    assert not await rows.aexists() and not [*own_storage.rglob("*/original")]
+    assert not await rows.aexists() and not stored_names()
 
 
 async def test_the_archive_has_it_and_the_text_links_to_it(no_worker, alice):
@@ -303,13 +305,12 @@ async def test_without_an_attachment_the_last_picture_is_not_sent(
 
 
 async def test_a_picture_that_was_deleted_meanwhile_is_not_sent(
-    no_worker, alice, fake_model, images_api, own_storage
+    no_worker, alice, fake_model, images_api
 ):
     async with working():
         _, reply, message = await ask(alice, "[[images=1]] Draw a fox")
-        for path in own_storage.rglob("model"):
-            path.unlink()
         files = [message.files[0]["id"]]
+        default_storage.delete(f"files/{files[0]}/model")
         await ask(alice, "[[images=1]] Make it red", parent=reply, files=files)
     assert fake_model.requests[-1]["path"].endswith("/images/generations")
 
@@ -428,7 +429,7 @@ STEPS = {
 @pytest.mark.both_databases
 @pytest.mark.parametrize("step", STEPS)
 async def test_a_worker_killed_at_any_step_loses_and_doubles_nothing(
-    no_worker, alice, fake_model, monkeypatch, own_storage, step
+    no_worker, alice, fake_model, monkeypatch, step
 ):
     where, bought = STEPS[step]
     killed = kill_once(monkeypatch, *where)
@@ -444,4 +445,4 @@ async def test_a_worker_killed_at_any_step_loses_and_doubles_nothing(
     assert len(told) == 1
     rows = [row async for row in StoredFile.objects.all()]
     assert [(str(row.id), row.state) for row in rows] == [(file["id"], "ready")]
-    assert {path.name for path in (own_storage / "files").iterdir()} == {file["id"]}
+    assert files_with_objects() == {file["id"]}

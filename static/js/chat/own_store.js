@@ -3,7 +3,7 @@
 import { effect } from "../signals.js";
 import { LocalChats } from "./local/chats.js";
 import { LocalDatabase, VISITOR } from "./local/database.js";
-import { FileStore, LEFT_FILES } from "./local/file_store.js";
+import { FileStore, LEFT_FILES, LEFT_RECORDINGS } from "./local/file_store.js";
 import { LEFT_BEHIND, SendQueueStore } from "./local/send_queue_store.js";
 import { keepConfig, keptConfig } from "./local/page_config.js";
 import { remember } from "./lib/storage.js";
@@ -47,6 +47,11 @@ export class OwnStore {
     return { ...kept, ...OWN_PLACES, ws_path: page.ws_path, isShell: true };
   }
 
+  /** A store whose code is loaded later. */
+  later(Kind) {
+    return new Kind(this.#database, () => this.chats.prune(0));
+  }
+
   /** The visitor has become this person. Returns whether the owner was a visitor. */
   adopt(user) {
     if (this.#owner !== VISITOR) return false;
@@ -81,6 +86,7 @@ export class OwnStore {
     remember("model", null);
     remember(LEFT_BEHIND, null);
     remember(LEFT_FILES, null);
+    remember(LEFT_RECORDINGS, null);
     await this.#database.erase();
   }
 }

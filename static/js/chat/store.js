@@ -127,6 +127,11 @@ export class Store {
     return this.#config.guest_days ?? 30;
   }
 
+  /** Whether sound can be turned into text for this person. */
+  get canTranscribe() {
+    return this.#config.canTranscribe ?? false;
+  }
+
   /** After how many hours without a message a temporary chat is erased. */
   get temporaryHours() {
     return this.#config.temporary_hours ?? 24;

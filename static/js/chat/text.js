@@ -131,6 +131,7 @@ const sentences = spoken("chat", {
   sendNext: "Send: it goes next",
   pastedTooMany: "That is as many pasted texts as one message can take. This one was put into the message.",
   attach: "Attach files",
+  record: "Record a voice note",
   noModel: "No model is available. Add one in the server’s configuration.",
   model: "Model",
   chooseModel: "Choose a model",

@@ -60,6 +60,26 @@ test("what is taken out stays with the page alone", async () => {
   assert.equal(await store.content("a"), null);
 });
 
+test("decoded sound is kept, taken out and removed with its file", async () => {
+  const { store, state } = setUp();
+  const wav = () => new TextEncoder().encode("wav").buffer;
+  store.hold("a", content());
+  await store.keepDecoded("a", wav());
+  assert.equal(state.stores.file_data.size, 0);
+  assert.deepEqual(await store.decoded("a"), wav());
+  await store.keep(record("a"));
+  await store.keepDecoded("a", wav());
+  assert.equal(state.stores.file_data.size, 2);
+  assert.deepEqual([await store.decoded("a"), await store.content("a")], [wav(), content()]);
+  await store.takeOut("a");
+  assert.equal(state.stores.file_data.size, 0);
+  assert.deepEqual([await store.decoded("a"), await store.content("a")], [wav(), content()]);
+  await store.keep(record("a"));
+  await store.keepDecoded("a", wav());
+  await store.remove("a");
+  assert.deepEqual([await store.decoded("a"), state.stores.file_data.size], [null, 0]);
+});
+
 test("a change of a file that is not there stores nothing", async () => {
   const { store, state } = setUp();
   await store.change("a", { place: "c1" });

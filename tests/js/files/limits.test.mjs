@@ -13,6 +13,9 @@ test("the kind is guessed by type and name, and an SVG is text", () => {
     [{ name: "plan.XLSX" }, "document"],
     [{ name: "notes.md", type: "text/markdown" }, "text"],
     [{ name: "no-name" }, "text"],
+    [{ name: "memo", type: "audio/mp4" }, "audio"],
+    [{ name: "Talk.WEBM", type: "video/webm" }, "audio"],
+    [{ name: "song.opus" }, "audio"],
   ];
   for (const [file, kind] of kinds) assert.equal(guessKind(file), kind, file.name);
 });
@@ -22,6 +25,11 @@ test("a file that its kind, or any kind, has no room for is in doubt", () => {
   assert.equal(doubtAbout({ name: "a.jpg", size: 20 * MB }), null);
   assert.equal(doubtAbout({ name: "a.jpg", size: 20 * MB + 1 }), "image");
   assert.equal(doubtAbout({ name: "a.txt", size: 5 * MB + 1 }), "text");
+  assert.equal(doubtAbout({ name: "a.mp3", size: 25 * MB }), null);
+  assert.equal(doubtAbout({ name: "a.mp3", size: 25 * MB + 1 }), "audio");
+  // A recording of 15 minutes.
+  assert.equal(doubtAbout({ name: "a.wav", size: 44 + 15 * 60 * 32_000 }), null);
+  assert.equal(doubtAbout({ name: "a.wav", size: 29 * MB + 1 }), "audio");
   assert.equal(doubtAbout({ name: "a.pdf", size: 32 * MB }), null);
   assert.equal(doubtAbout({ name: "a.pdf", size: 32 * MB + 1 }), "any");
 });

@@ -12,7 +12,7 @@ const cut = () => new ApiError({});
 const refusal = (code, status = 422) => new ApiError({ status, code, message: `refused: ${code}` });
 
 /** A server of files. `fail(what)` may return an error for a request, which then does nothing; or `"after"` an error that hides its success. */
-function setUpServer({ fail = () => null, refuses = null, looks = 1, user } = {}) {
+function setUpServer({ fail = () => null, refuses = null, looks = 1, user, knowsSound = true } = {}) {
   const files = new Map();
   const seen = [];
   let checks = looks;
@@ -21,7 +21,8 @@ function setUpServer({ fail = () => null, refuses = null, looks = 1, user } = {}
     if (!file) throw refusal("file_not_found", 404);
     const { bytes, name, state } = file;
     const end = state === "ready" ? { file: READY } : state === "refused" ? { error: { code: refuses, message: "No." } } : {};
-    return { id, name, bytes, state, part_bytes: PART, parts: [...file.parts.keys()].sort(), ...end };
+    const decoded = file.wav && knowsSound ? { wav_parts: [...file.wavParts.keys()].sort() } : {};
+    return { id, name, bytes, state, part_bytes: PART, parts: [...file.parts.keys()].sort(), ...decoded, ...end };
   };
   const step = async (what, work) => {
     seen.push(what);
@@ -33,12 +34,17 @@ function setUpServer({ fail = () => null, refuses = null, looks = 1, user } = {}
   };
   const requests = {
     begin: (body) => step("begin", () => {
-      if (!files.has(body.id)) files.set(body.id, { ...body, state: "uploading", parts: new Map() });
+      if (!files.has(body.id)) files.set(body.id, { ...body, state: "uploading", parts: new Map(), wavParts: new Map() });
       return { ...stateOf(body.id), ...(user && { user }) };
     }),
     part: (id, part, body, { onProgress }) => step(`part ${part}`, () => {
       stateOf(id);
       files.get(id).parts.set(part, new TextDecoder().decode(body));
+      onProgress(body.byteLength);
+      return stateOf(id);
+    }),
+    wavPart: (id, part, body, { onProgress }) => step(`wav ${part}`, () => {
+      files.get(id).wavParts.set(part, new TextDecoder().decode(body));
       onProgress(body.byteLength);
       return stateOf(id);
     }),
@@ -83,6 +89,36 @@ test("a file goes in parts, in order, with its digest, and is waited for until i
   const told = steps.filter(({ state }) => state === "uploading").map(({ progress }) => progress);
   assert.deepEqual(told, [0, 0.4, 0.4, 0.8, 0.8, 1]);
   assert.equal(steps.at(-1).state, "checking");
+});
+
+test("sound that the page has decoded goes after the file, with its own digest, and the progress is that of both", async () => {
+  const wav = new TextEncoder().encode("abcdef").buffer;
+  const server = setUpServer();
+  const { done, steps } = upload(server, { decoded: async () => wav });
+  assert.deepEqual(await done, READY);
+  assert.deepEqual(server.seen, ["begin", "part 0", "part 1", "part 2", "wav 0", "wav 1", "complete", "state"]);
+  const { wav: announced, wavParts } = server.files.get("f1");
+  assert.deepEqual([announced.bytes, announced.sha256.slice(0, 8)], [6, "bef57ec7"]);
+  assert.deepEqual([...wavParts.values()], ["abcd", "ef"]);
+  const told = steps.filter(({ state }) => state === "uploading").map(({ progress }) => progress);
+  assert.deepEqual(told, [0, 0.25, 0.25, 0.5, 0.5, 0.625, 0.625, 0.875, 0.875, 1]);
+});
+
+test("parts of the decoded sound that the server has are not sent again", async () => {
+  const wav = new TextEncoder().encode("abcdef").buffer;
+  const server = setUpServer();
+  await server.requests.begin({ id: "f1", name: "a.ogg", bytes: 10, wav: {} });
+  for (const part of [0, 1, 2]) await server.requests.part("f1", part, DATA.slice(4 * part, 4 * part + 4), { onProgress() {} });
+  await server.requests.wavPart("f1", 1, wav.slice(4), { onProgress() {} });
+  server.seen.length = 0;
+  await upload(server, { decoded: async () => wav }).done;
+  assert.deepEqual(server.seen, ["begin", "wav 0", "complete", "state"]);
+});
+
+test("a server that was not told of decoded sound gets none", async () => {
+  const server = setUpServer({ knowsSound: false });
+  assert.deepEqual(await upload(server, { decoded: async () => DATA }).done, READY);
+  assert.deepEqual(server.seen, ["begin", "part 0", "part 1", "part 2", "complete", "state"]);
 });
 
 test("parts that the server has are not sent again", async () => {
@@ -152,7 +188,7 @@ test("a stopped upload sends nothing more, also while it waits", async () => {
 
 function setUpUploads(server, more = {}) {
   return new Uploads({
-    requests: server.requests, person: () => "alice", onUser() {}, read: async () => DATA, onStep() {}, locks: null, wake: wake(), ...more,
+    requests: server.requests, person: () => "alice", onUser() {}, read: async () => DATA, decoded: async () => null, onStep() {}, locks: null, wake: wake(), ...more,
   });
 }
 

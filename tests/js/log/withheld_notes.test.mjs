@@ -20,6 +20,15 @@ test("each reason is one sentence that counts its files", () => {
   ]);
 });
 
+test("what was not heard is not said to be unseen", () => {
+  const withheld = [{ file: "a", why: "modality" }, { file: "b", why: "modality" }, { file: "b", why: "window" }];
+  assert.deepEqual(withheldNotes({ withheld }, null, (file) => file === "b"), [
+    "1 file was not shown to the model, which can’t see pictures. It knows only the name.",
+    "1 file was not played to the model, which can’t hear. It knows only the name.",
+    "1 file did not fit, or not all of it: the model’s context is full.",
+  ]);
+});
+
 test("what the answer before was not given either is not said again", () => {
   const before = { withheld: [{ file: "a", why: "modality" }, { file: "b", why: "window" }] };
   const withheld = [

@@ -3,9 +3,11 @@
 import { signal } from "../../signals.js";
 import { repeatUntilAnswered } from "../api.js";
 import { uuid7 } from "../lib/ids.js";
-import { doubtAbout, fitting, guessKind, MOST_BYTES, MOST_BYTES_OF, MOST_FILES } from "./limits.js";
+import { msOfBytes, wavMs } from "../sound/wav.js";
+import { doubtAbout, fitting, guessKind, MOST_BYTES, MOST_BYTES_OF, MOST_FILES, mostBytesOf } from "./limits.js";
 import { canBeShown, previewOf } from "./preview.js";
 import { fileRequests } from "./requests.js";
+import { SoundAddresses } from "./sound_addresses.js";
 import { own } from "./texts.js";
 import { FILE_GONE } from "./upload.js";
 import { Uploads } from "./uploads.js";
@@ -49,6 +51,9 @@ export class Attaching {
   #channel = globalThis.BroadcastChannel ? new BroadcastChannel(CHANNEL) : null;
   /** @type {Promise<unknown>} what is still to be written to the database */
   #writes = Promise.resolve();
+  /** @type {Map<string, (step: import("./uploads.js").Step) => void>} what listens to uploads of files that are in no composer */
+  #apart = new Map();
+  #sounds;
   #hasSaidNoRoom = false;
   #lastMs = 0;
 
@@ -59,13 +64,15 @@ export class Attaching {
     this.#attachments = attachments;
     this.#places = attachments.places;
     this.#store = store;
+    this.#sounds = new SoundAddresses((id) => store.content(id));
     this.#uploads = new Uploads({
       requests: fileRequests,
       person,
       onUser,
       wake,
       read: (id) => store.content(id),
-      onStep: (id, step) => this.#step(id, step),
+      decoded: (id) => this.#decoded(id),
+      onStep: (id, step) => (this.#apart.get(id) ?? ((one) => this.#step(id, one)))(step),
       locks: navigator.locks ?? null,
     });
     this.#channel?.addEventListener("message", ({ data }) => data.owner === this.#options.owner() && void this.#read());
@@ -75,19 +82,50 @@ export class Attaching {
   // Actions
 
   /**
-   * Attach files that a person has chosen.
+   * Attach files that a person has chosen. Resolves with how many a message has room for, once the browser has
+   * stored what it can.
    * @param {string} place
    * @param {globalThis.File[]} chosen
    */
-  add(place, chosen) {
+  async add(place, chosen) {
     const here = this.#attachments.peekAt(place);
     const { taken, refused } = fitting(here, chosen);
     if (refused) this.#options.toasts.show(refused === "count" ? own.tooMany(MOST_FILES) : own.tooMuch(MOST_BYTES / MB), { isProblem: true });
     const added = taken.map((file) => attachedOf({ id: uuid7(), name: file.name, bytes: file.size, kind: guessKind(file), addedMs: this.#nextMs() }));
-    if (added.length === 0) return;
+    if (added.length === 0) return 0;
     this.#attachments.put(place, [...here, ...added]);
     this.#attachments.said.value = own.added(added.map(({ name }) => name).join(", "));
-    taken.forEach((file, index) => void this.#bring(added[index].id, file));
+    await Promise.all(taken.map((file, index) => this.#bring(added[index].id, file)));
+    return taken.length;
+  }
+
+  /**
+   * Upload content that is in no composer, with the files that are. Resolves with the file once it is ready.
+   * @param {{id: string, name: string}} file
+   * @param {ArrayBuffer} content
+   * @param {(step: import("./uploads.js").Step) => void} onStep
+   */
+  uploadApart({ id, name }, content, onStep) {
+    this.#store.hold(id, content);
+    this.#apart.set(id, onStep);
+    return this.#uploads.start({ id, name, bytes: content.byteLength });
+  }
+
+  /**
+   * The content is wanted no more, neither here nor on the server.
+   * @param {string} id
+   */
+  dropApart(id) {
+    this.#apart.delete(id);
+    this.#discard(id);
+  }
+
+  /**
+   * The address of a sound that this browser has, or null.
+   * @param {{id: string, name: string}} file
+   */
+  soundAddress(file) {
+    return this.#sounds.of(file);
   }
 
   /**
@@ -152,7 +190,10 @@ export class Attaching {
     const place = this.#places.messagePlace(message);
     const list = this.#attachments.peekAt(place);
     this.#attachments.put(place, []);
-    for (const { id } of list) void this.#write(() => this.#store.remove(id));
+    for (const { id } of list) {
+      this.#sounds.forget(id);
+      void this.#write(() => this.#store.remove(id));
+    }
   }
 
   /**
@@ -184,8 +225,11 @@ export class Attaching {
     if (!this.#find(id)) return;
     if (!content) return this.#fail(id, own.unreadable, false);
     this.#store.hold(id, content);
-    void this.#keep(id);
+    const ms = wavMs(content);
+    if (ms !== null) this.#show(id, { duration_ms: ms });
+    const kept = this.#keep(id);
     this.#begin(id);
+    return kept;
   }
 
   /**
@@ -197,9 +241,27 @@ export class Attaching {
     const doubt = doubtAbout({ name, size: bytes });
     if (!doubt) return void this.#upload(id);
     if (doubt === "empty") return this.#fail(id, own.empty, false);
-    const most = doubt === "any" ? Math.max(...Object.values(MOST_BYTES_OF)) : MOST_BYTES_OF[doubt];
+    const most = doubt === "any" ? Math.max(...Object.values(MOST_BYTES_OF)) : mostBytesOf(doubt, name);
     // The kind is a guess, so a person may try.
     return this.#fail(id, own.tooLarge[doubt](most / MB), doubt !== "any");
+  }
+
+  /**
+   * The WAV that the server wants beside sound of another kind, or null.
+   * @param {string} id
+   */
+  async #decoded(id) {
+    if (this.#find(id)?.attached.kind !== "audio") return null;
+    const kept = await this.#store.decoded(id);
+    if (kept) return kept;
+    const content = await this.#store.content(id);
+    const { decodedWav } = await import("../sound/decoding.js");
+    const wav = content && (await decodedWav(content));
+    if (!wav || !this.#find(id)) return null;
+    const change = { duration_ms: msOfBytes(wav.byteLength) };
+    this.#show(id, change);
+    await this.#write(async () => (await this.#store.keepDecoded(id, wav), this.#store.change(id, change)));
+    return wav;
   }
 
   /**
@@ -282,7 +344,7 @@ export class Attaching {
   #isReady(id, file) {
     const found = this.#find(id);
     if (!found) return;
-    this.#show(id, { state: "ready", problem: null, kind: file.kind, file, preview: found.attached.preview ?? file.thumb ?? null });
+    this.#show(id, { state: "ready", problem: null, kind: file.kind, duration_ms: file.duration_ms ?? found.attached.duration_ms, file, preview: found.attached.preview ?? file.thumb ?? null });
     void this.#write(() => this.#store.change(id, { file }));
     if (this.#attachments.peekAt(found.place).every(({ state }) => state === "ready")) this.#attachments.said.value = own.ready;
   }
@@ -310,12 +372,17 @@ export class Attaching {
 
   /** @param {Attached} attached */
   #drop({ id, isSent }) {
-    if (isSent) return;
+    if (!isSent) this.#discard(id);
+  }
+
+  /** @param {string} id */
+  #discard(id) {
     this.#uploads.stop(id);
     void this.#write(() => this.#store.remove(id));
     const address = this.#attachments.previews.get(id);
     if (address) URL.revokeObjectURL(address);
     this.#attachments.previews.delete(id);
+    this.#sounds.forget(id);
     // Without an answer, the server forgets a file that no message has after a day.
     repeatUntilAnswered(() => fileRequests.drop(id), { wake: this.#options.wake, tries: TRIES }).catch(() => {});
   }
@@ -437,11 +504,11 @@ export class Attaching {
 }
 
 /**
- * @param {Pick<Attached, "id" | "name" | "bytes" | "kind" | "addedMs"> & {width?: number, height?: number}} known
+ * @param {Pick<Attached, "id" | "name" | "bytes" | "kind" | "addedMs"> & {width?: number, height?: number, duration_ms?: number}} known
  * @returns {Attached}
  */
-function attachedOf({ id, name, bytes, kind, addedMs, width, height }) {
-  return { id, name, bytes, kind, addedMs, width, height, state: "uploading", progress: signal(0), problem: null, preview: null, file: null, isStored: false, isSent: false };
+function attachedOf({ id, name, bytes, kind, addedMs, width, height, duration_ms }) {
+  return { id, name, bytes, kind, addedMs, width, height, duration_ms, state: "uploading", progress: signal(0), problem: null, preview: null, file: null, isStored: false, isSent: false };
 }
 
 /**
@@ -449,6 +516,6 @@ function attachedOf({ id, name, bytes, kind, addedMs, width, height }) {
  * @param {string} place
  * @returns {FileRecord}
  */
-function recordOf({ id, name, bytes, kind, addedMs, width, height, picture, file }, place) {
-  return { id, place, name, bytes, kind, addedMs, ...(width && { width, height }), ...(picture && { preview: picture }), ...(file && { file }) };
+function recordOf({ id, name, bytes, kind, addedMs, width, height, duration_ms, picture, file }, place) {
+  return { id, place, name, bytes, kind, addedMs, ...(width && { width, height }), ...(duration_ms && { duration_ms }), ...(picture && { preview: picture }), ...(file && { file }) };
 }

@@ -23,6 +23,7 @@ import * as places from "./places.js";
  * @property {ArrayBuffer} [picture] what is at that address
  * @property {number} [width] of the preview
  * @property {number} [height]
+ * @property {number} [duration_ms] of sound
  * @property {File | null} file as the server knows it, once it is ready
  * @property {boolean} isStored whether the browser's database has it
  * @property {boolean} isSent whether a message has it already: that which is edited
@@ -189,7 +190,7 @@ export class Attachments {
  * @param {Attached} attached
  * @returns {File & {isSent?: boolean}}
  */
-export function fileOf({ id, kind, name, bytes, width, height, file, isSent }) {
-  const known = file ?? { id, kind, name, bytes, ...(width && { width, height }) };
+export function fileOf({ id, kind, name, bytes, width, height, duration_ms, file, isSent }) {
+  const known = file ?? { id, kind, name, bytes, ...(width && { width, height }), ...(duration_ms && { duration_ms }) };
   return isSent ? { ...known, isSent } : known;
 }

@@ -22,6 +22,8 @@ export const fileRequests = {
   drop: (id) => call("DELETE", pathOf(id), undefined, { keepalive: true }),
   /** @type {import("./upload.js").Requests["part"]} */
   part: (id, part, body, options) => put(`${pathOf(id)}/parts/${part}`, body, options),
+  /** @type {import("./upload.js").Requests["part"]} */
+  wavPart: (id, part, body, options) => put(`${pathOf(id)}/wav/parts/${part}`, body, options),
 };
 
 /**

@@ -12,6 +12,7 @@ export const own = spoken("files", {
   empty: "This file is empty.",
   tooLarge: {
     image: "Pictures can have {megabytes} MB at most.",
+    audio: "Sound can have {megabytes} MB at most.",
     document: "Documents can have {megabytes} MB at most.",
     text: "Texts can have {megabytes} MB at most.",
     any: "Files can have {megabytes} MB at most.",
@@ -26,8 +27,11 @@ export const own = spoken("files", {
   retry: "Try again with {name}",
   tryAgain: "Try again",
   solveFirst: "Remove the file that can’t be sent, or try again with it.",
-  blind: "{model} can’t see pictures.",
-  blindAlone: "{model} can’t see pictures, and there is no model here that does.",
+  blindTo: {
+    image: { some: "{model} can’t see pictures.", none: "{model} can’t see pictures, and there is no model here that does." },
+    audio: { some: "{model} can’t hear.", none: "{model} can’t hear, and there is no model here that does." },
+  },
+  transcriptInstead: "{model} can’t hear. It gets the transcript.",
   useSeeing: "Use {model}",
   sending: "Sending the files: {percent}",
   open: "Look at {name}",

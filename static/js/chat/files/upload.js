@@ -12,8 +12,12 @@ import { sha256 } from "./sha256.js";
  * @property {"uploading" | "checking" | "ready" | "refused"} state
  * @property {number} part_bytes
  * @property {number[]} parts those that the server has
+ * @property {number[]} [wav_parts] those of the decoded sound, if the server was told of it
  * @property {File} [file] if it is ready
  * @property {{code: string, message: string}} [error] if it is refused
+ * @property {"none" | "waiting" | "done" | "failed"} [transcription] of sound that is ready
+ * @property {string} [text] the transcript, once it is done
+ * @property {string} [error_text] why there is none
  * @property {any} [user] a visitor has become a guest with this file
  */
 
@@ -21,6 +25,7 @@ import { sha256 } from "./sha256.js";
  * @typedef {object} Requests
  * @property {(body: object) => Promise<FileState>} begin
  * @property {(id: string, part: number, body: ArrayBuffer, options: {signal: AbortSignal, onProgress: (bytes: number) => void}) => Promise<FileState>} part
+ * @property {Requests["part"]} [wavPart] of the decoded sound
  * @property {(id: string) => Promise<FileState>} complete
  * @property {(id: string) => Promise<FileState>} state
  */
@@ -31,6 +36,7 @@ import { sha256 } from "./sha256.js";
  * @property {() => string | null} person the id of the person on the page
  * @property {(user: any) => void} onUser
  * @property {() => Promise<ArrayBuffer | null>} read the content; null if this browser has it no more
+ * @property {() => Promise<ArrayBuffer | null>} [decoded] sound as a WAV that the page has decoded, if the file is no WAV
  * @property {(step: {state: "uploading" | "checking" | "waiting", progress: number, message?: string}) => void} report
  * @property {AbortSignal} signal
  * @property {EventTarget} wake "wake" ends a wait
@@ -60,7 +66,10 @@ class Upload {
   #options;
   /** @type {ArrayBuffer | null} */
   #data = null;
+  /** @type {ArrayBuffer | null} */
+  #wav = null;
   #sha256 = "";
+  #wavSha256 = "";
 
   /**
    * @param {{id: string, name: string, bytes: number}} file
@@ -73,6 +82,7 @@ class Upload {
 
   async run() {
     this.#data = await this.#options.read();
+    this.#wav = (this.#data && (await this.#options.decoded?.())) || null;
     for (let round = 1; ; round++) {
       try {
         return await this.#untilReady(await this.#begin());
@@ -88,7 +98,9 @@ class Upload {
     const { requests, person, onUser } = this.#options;
     if (!this.#data) return this.#ask(() => requests.state(id));
     this.#sha256 ||= await sha256(this.#data);
-    const state = await this.#ask(() => requests.begin({ id, name, bytes, sha256: this.#sha256, person: person() }));
+    if (this.#wav) this.#wavSha256 ||= await sha256(this.#wav);
+    const wav = this.#wav ? { bytes: this.#wav.byteLength, sha256: this.#wavSha256 } : undefined;
+    const state = await this.#ask(() => requests.begin({ id, name, bytes, sha256: this.#sha256, wav, person: person() }));
     if (state.user && person() === null) onUser(state.user);
     return state;
   }
@@ -110,21 +122,31 @@ class Upload {
    * Send the first part that the server does not have, or say that all of them are there.
    * @param {FileState} state
    */
-  #sendNext({ part_bytes: size, parts }) {
+  #sendNext({ part_bytes: size, parts, wav_parts: wavParts }) {
     const { id, bytes } = this.#file;
-    const { requests, report, signal } = this.#options;
-    const data = this.#data;
-    const there = new Set(parts);
-    const count = Math.max(1, Math.ceil(bytes / size));
-    const next = Array.from({ length: count }, (_, part) => part).find((part) => !there.has(part));
-    const done = Math.min(bytes, there.size * size);
-    if (next === undefined) return this.#ask(() => requests.complete(id));
-    if (!data) throw gone();
+    const { requests } = this.#options;
+    const wavBytes = wavParts ? this.#wav?.byteLength ?? 0 : 0;
+    const next = missing(bytes, size, parts);
+    const nextOfWav = wavBytes > 0 && requests.wavPart ? missing(wavBytes, size, wavParts) : undefined;
+    const before = { total: bytes + wavBytes, done: Math.min(bytes, parts.length * size) + Math.min(wavBytes, (wavParts?.length ?? 0) * size) };
+    if (next !== undefined) return this.#send(requests.part, this.#data, { part: next, size, ...before });
+    if (nextOfWav !== undefined) return this.#send(requests.wavPart, this.#wav, { part: nextOfWav, size, ...before });
+    return this.#ask(() => requests.complete(id));
+  }
+
+  /**
+   * @param {Requests["part"] | undefined} request
+   * @param {ArrayBuffer | null} data
+   * @param {{part: number, size: number, total: number, done: number}} place
+   */
+  #send(request, data, { part, size, total, done }) {
+    const { report, signal } = this.#options;
+    if (!request || !data) throw gone();
     /** @param {number} sent */
-    const onProgress = (sent) => report({ state: "uploading", progress: Math.min(1, (done + sent) / bytes) });
+    const onProgress = (sent) => report({ state: "uploading", progress: Math.min(1, (done + sent) / total) });
     return this.#ask(() => {
       onProgress(0);
-      return requests.part(id, next, data.slice(next * size, (next + 1) * size), { signal, onProgress });
+      return request(this.#file.id, part, data.slice(part * size, (part + 1) * size), { signal, onProgress });
     });
   }
 
@@ -167,6 +189,18 @@ class Upload {
       signal.addEventListener("abort", done);
     }));
   }
+}
+
+/**
+ * The first part that is not there.
+ * @param {number} bytes
+ * @param {number} size of a part
+ * @param {number[]} [parts]
+ */
+function missing(bytes, size, parts = []) {
+  const there = new Set(parts);
+  const count = Math.max(1, Math.ceil(bytes / size));
+  return Array.from({ length: count }, (_, part) => part).find((part) => !there.has(part));
 }
 
 /** @param {ApiError | null} error */

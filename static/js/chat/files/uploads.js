@@ -12,6 +12,7 @@ const AT_ONCE = 3;
  * @property {() => string | null} person
  * @property {(user: any) => void} onUser
  * @property {(id: string) => Promise<ArrayBuffer | null>} read
+ * @property {(id: string) => Promise<ArrayBuffer | null>} decoded
  * @property {(id: string, step: Step) => void} onStep
  * @property {LockManager | null} locks
  * @property {EventTarget} wake
@@ -63,8 +64,9 @@ export class Uploads {
    * @param {AbortSignal} signal
    */
   #upload(file, signal) {
-    const { requests, person, onUser, read, onStep, wake } = this.#options;
-    return uploadFile(file, { requests, person, onUser, signal, wake, read: () => read(file.id), report: (step) => onStep(file.id, step) });
+    const { requests, person, onUser, read, decoded, onStep, wake } = this.#options;
+    const { id } = file;
+    return uploadFile(file, { requests, person, onUser, signal, wake, read: () => read(id), decoded: () => decoded(id), report: (step) => onStep(id, step) });
   }
 
   /**

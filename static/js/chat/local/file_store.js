@@ -5,6 +5,14 @@ import { value } from "./database.js";
 
 /** The setting that says that there are such files. */
 export const LEFT_FILES = "files";
+/** The setting that says that there are recordings that are not attached yet (recording_store.js). */
+export const LEFT_RECORDINGS = "recordings";
+
+/**
+ * The key of the sound that the page has decoded for the server.
+ * @param {string} id
+ */
+const wavKey = (id) => `${id}/wav`;
 
 /**
  * @typedef {object} FileRecord
@@ -17,6 +25,7 @@ export const LEFT_FILES = "files";
  * @property {number} [width] of its preview
  * @property {number} [height]
  * @property {ArrayBuffer} [preview] a small picture
+ * @property {number} [duration_ms] of sound
  * @property {import("../log/fold.js").File} [file] as the server knows it, once it is ready
  */
 
@@ -92,18 +101,43 @@ export class FileStore {
   }
 
   /**
+   * The sound of a file as it was decoded, or null.
+   * @param {string} id
+   */
+  decoded(id) {
+    return this.content(wavKey(id));
+  }
+
+  /**
+   * Keep the decoded sound where the file is kept.
+   * @param {string} id
+   * @param {ArrayBuffer} wav
+   */
+  async keepDecoded(id, wav) {
+    this.hold(wavKey(id), wav);
+    const isKept = await this.#database.run(["files", "file_data"], "readwrite", async (store) => {
+      if (!(await value(store("files").get(id)))) return false;
+      store("file_data").put(wav, wavKey(id));
+      return true;
+    });
+    if (isKept) this.#contents.delete(wavKey(id));
+  }
+
+  /**
    * Take the file out of the database, and keep it for as long as the page lasts.
    * @param {string} id
    */
   async takeOut(id) {
-    const content = await this.content(id);
+    const [content, wav] = [await this.content(id), await this.decoded(id)];
     await this.#erase(id);
     if (content) this.hold(id, content);
+    if (wav) this.hold(wavKey(id), wav);
   }
 
   /** @param {string} id */
   async remove(id) {
     this.#contents.delete(id);
+    this.#contents.delete(wavKey(id));
     await this.#erase(id);
   }
 
@@ -112,6 +146,7 @@ export class FileStore {
     return this.#database.run(["files", "file_data"], "readwrite", (store) => {
       store("files").delete(id);
       store("file_data").delete(id);
+      store("file_data").delete(wavKey(id));
     });
   }
 

@@ -6,6 +6,10 @@ const own = spoken("withheld", {
     one: "{count} file was not shown to the model, which can’t see pictures. It knows only the name.",
     other: "{count} files were not shown to the model, which can’t see pictures. It knows only the names.",
   },
+  deaf: {
+    one: "{count} file was not played to the model, which can’t hear. It knows only the name.",
+    other: "{count} files were not played to the model, which can’t hear. It knows only the names.",
+  },
   window: {
     one: "{count} file did not fit, or not all of it: the model’s context is full.",
     other: "{count} files did not fit, or not all of them: the model’s context is full.",
@@ -16,7 +20,7 @@ const own = spoken("withheld", {
   },
 });
 
-const REASONS = /** @type {const} */ (["modality", "window", "missing"]);
+const REASONS = /** @type {const} */ (["modality", "deaf", "window", "missing"]);
 
 /** @typedef {import("./fold.js").Message} Message */
 
@@ -25,10 +29,13 @@ const REASONS = /** @type {const} */ (["modality", "window", "missing"]);
  * is not said again.
  * @param {Pick<Message, "withheld">} message
  * @param {Pick<Message, "withheld"> | null} [before] the answer before it
+ * @param {(file: string) => boolean} [isSound]
  */
-export function withheldNotes({ withheld }, before) {
+export function withheldNotes({ withheld }, before, isSound = () => false) {
   const said = new Set(before?.withheld?.map(({ file, why }) => `${why} ${file}`));
   const fresh = withheld?.filter(({ file, why }) => !said.has(`${why} ${file}`)) ?? [];
-  const counts = REASONS.map((why) => ({ why, count: new Set(fresh.filter((one) => one.why === why).map(({ file }) => file)).size }));
+  /** @param {{file: string, why: "modality" | "window" | "missing"}} one */
+  const reasonOf = ({ file, why }) => (why === "modality" && isSound(file) ? "deaf" : why);
+  const counts = REASONS.map((why) => ({ why, count: new Set(fresh.filter((one) => reasonOf(one) === why).map(({ file }) => file)).size }));
   return counts.filter(({ count }) => count > 0).map(({ why, count }) => own[why](count));
 }

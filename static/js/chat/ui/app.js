@@ -22,6 +22,7 @@ declareModules({
   menus: () => styled(import("./menus.js"), "palette-styles"),
   credit: () => import("./composer/credit_notice.js"),
   files: () => styled(import("./files/file_chips.js"), "reading-styles"),
+  sound: () => styled(import("./sound/sound.js"), "sound-styles"),
   pasted: () => styled(import("./composer/pasted_chips.js"), "reading-styles"),
   dialogs: () => styled(import("./dialogs/dialogs.js"), "palette-styles"),
 });

@@ -8,6 +8,7 @@ import { preferences } from "../../preferences.js";
 import { text } from "../../text.js";
 import { Icon, StopIcon } from "../icons.js";
 import { AttachButton } from "./attach_button.js";
+import { MicrophoneButton, useRecorder } from "./microphone_button.js";
 import { ModelMenu } from "./model_menu.js";
 import { lazyModule, loadedModules } from "../lazy_modules.js";
 import { growToFit, growWithWidth, isSendKey, longTextOf, moveToEnd, setText } from "./text_field.js";
@@ -65,6 +66,7 @@ export function Composer({ store, onSend }) {
     if (matchMedia("(hover: hover)").matches) field.current.focus();
   };
   const foldLong = (event) => fold(event, { store, draft });
+  const recorder = useRecorder(store, field, place);
   const modelName = model?.name ?? shortModelName(model?.id ?? text.model);
   // It stays after the last file, to say that this one was removed.
   const files = hasFiles ? lazyModule("files") : loadedModules.value.files;
@@ -76,11 +78,13 @@ export function Composer({ store, onSend }) {
     <textarea class="composer-field" rows="1" dir="auto" aria-label=${text.composerLabel} placeholder=${text.composerPlaceholder}
       title=${text.sendHints[sendKey]} enterkeyhint=${sendKey === "enter" ? "send" : "enter"} autocomplete="off"
       ref=${field} onInput=${() => (draft.typed(), prompts.seek())} onKeyDown=${onKeyDown} onPaste=${foldLong} onDrop=${foldLong}></textarea>
-    <div class="composer-row">
+    ${recorder.bar}
+    <div class="composer-row" hidden=${recorder.isShown}>
       <${ModelMenu} store=${store} selected=${model?.id} onPick=${pickModel} label=${`${text.chooseModel}: ${modelName}`}
         triggerClass="model-button" trigger=${html`<span>${modelName}</span><${Icon} name="chevron" />`} />
       ${models.length === 0 && html`<span class="meta meta-warning">${text.noModel}</span>`}
       <span class="spacer"></span>
+      <${MicrophoneButton} store=${store} />
       <${AttachButton} store=${store} place=${place} />
       <${RoundButtons} store=${store} isRunning=${isRunning} isEmpty=${isEmpty} canSend=${Boolean(model)} />
     </div>

@@ -3,6 +3,9 @@ import { html, useEffect, useRef, useState } from "../../../preact.js";
 import { own, percent, size } from "../../files/texts.js";
 import { text } from "../../text.js";
 import { Icon } from "../icons.js";
+import { lazyModule } from "../lazy_modules.js";
+
+const ICONS = { image: "picture", audio: "microphone" };
 
 /**
  * @param place where they are attached (files/places.js)
@@ -27,7 +30,7 @@ function Said({ said }) {
 
 function Chip({ store, file }) {
   const chip = useRef(null);
-  const { name, state, problem, preview } = file;
+  const { name, state, problem } = file;
   const isRefused = state === "refused";
   const act = (work) => void store.attachments.use(work).catch(() => store.toasts.show(text.unreachable, { isProblem: true }));
   const remove = () => {
@@ -35,16 +38,22 @@ function Chip({ store, file }) {
     act((attaching) => attaching.remove(file.id));
     next?.focus();
   };
-  return html`<li class=${`file-chip file-chip-${state}`} ref=${chip}>
-    <span class="file-chip-picture">${preview ? html`<img src=${preview} alt="" />` : html`<${Icon} name=${file.kind === "image" ? "picture" : "file"} />`}</span>
-    <span class="file-chip-text">
-      <span class="file-chip-name" dir="auto" title=${name}>${name}</span>
-      <${State} file=${file} />
-    </span>
+  const sound = file.kind === "audio" && lazyModule("sound");
+  return html`<li class=${`file-chip file-chip-${state}${sound ? " file-chip-sound" : ""}`} ref=${chip}>
+    ${sound ? html`<${sound.AttachedSound} store=${store} file=${file}><${State} file=${file} /></${sound.AttachedSound}>` : html`<${Face} file=${file} />`}
     ${isRefused && problem?.canRetry && html`<button key="retry" type="button" class="quiet-button" aria-label=${own.retry(name)} title=${own.tryAgain}
       onClick=${() => act((attaching) => attaching.retry(file.id))}><${Icon} name="again" /></button>`}
     <button key="remove" type="button" class="quiet-button file-chip-remove" aria-label=${own.remove(name)} title=${own.remove(name)} onClick=${remove}><${Icon} name="close" /></button>
   </li>`;
+}
+
+function Face({ file }) {
+  const { name, kind, preview } = file;
+  return html`<span class="file-chip-picture">${preview ? html`<img src=${preview} alt="" />` : html`<${Icon} name=${ICONS[kind] ?? "file"} />`}</span>
+    <span class="file-chip-text">
+      <span class="file-chip-name" dir="auto" title=${name}>${name}</span>
+      <${State} file=${file} />
+    </span>`;
 }
 
 function State({ file }) {
@@ -67,15 +76,23 @@ function neighbourOf(chip) {
   return row?.querySelector(".file-chip-remove") ?? chip.closest("form")?.querySelector("textarea");
 }
 
-/** Says before sending that the model cannot see a picture, and offers one that can. */
+/** Says before sending what the model cannot see or hear, and offers one that can. */
 function BlindNotice({ store, files }) {
+  const kinds = new Set(files.filter(({ state }) => state !== "refused").map(({ kind }) => kind));
+  return html`${kinds.has("image") && html`<${Blind} store=${store} input="image" sentences=${own.blindTo.image} />`}
+    ${kinds.has("audio") && html`<${Blind} store=${store} input="audio" sentences=${own.blindTo.audio} instead=${store.canTranscribe && own.transcriptInstead} />`}`;
+}
+
+/** @param instead says what the model gets in place of the files, if it gets something */
+function Blind({ store, input, sentences, instead = null }) {
   const models = store.models.value;
   const model = models.find((one) => one.id === store.model.value);
-  if (!model || model.inputs?.includes("image") || !files.some(({ kind, state }) => kind === "image" && state !== "refused")) return null;
-  const seeing = models.filter((one) => one.inputs?.includes("image"));
+  if (!model || model.inputs?.includes(input)) return null;
+  if (instead) return html`<p class="files-notice files-notice-calm" role="status"><${Icon} name=${ICONS[input]} /><span>${instead(model.name)}</span></p>`;
+  const able = models.filter((one) => one.inputs?.includes(input));
   // Somebody who uses a free model is not offered one that costs.
-  const other = (model.free && seeing.find((one) => one.free)) || seeing[0];
-  return html`<p class="files-notice" role="status"><${Icon} name="picture" /><span>${other ? own.blind(model.name) : own.blindAlone(model.name)}
+  const other = (model.free && able.find((one) => one.free)) || able[0];
+  return html`<p class="files-notice" role="status"><${Icon} name=${ICONS[input]} /><span>${other ? sentences.some(model.name) : sentences.none(model.name)}
     ${other && html` <button type="button" class="link-button" onClick=${() => store.pickModel(other.id)}>${own.useSeeing(other.name)}</button>`}</span></p>`;
 }
 

@@ -5,14 +5,21 @@ import { own, size } from "../../files/texts.js";
 import { onceNearViewport } from "../../lib/viewport_observer.js";
 import { text } from "../../text.js";
 import { Icon } from "../icons.js";
+import { lazyModule } from "../lazy_modules.js";
 
+const ICONS = { image: "picture", audio: "microphone" };
 const originalOf = (file) => `/files/${file.id}/original`;
 
-/** @param isPlain whether the files can only be seen, because the server does not have them yet, or the reader is far away */
-export function MessageFiles({ store, files, isPlain = false }) {
+/**
+ * @param isPlain whether the files can only be seen, because the server does not have them yet, or the reader is far away
+ * @param isPending whether the server does not have them yet; sound can be played nevertheless
+ */
+export function MessageFiles({ store, files, isPlain = false, isPending = false }) {
   const { attachments } = store;
   const pictures = files.filter((file) => file.kind === "image" && !file.erased && (attachments.previewOf(file) || file.thumb));
-  const others = files.filter((file) => !pictures.includes(file));
+  const sounds = files.filter((file) => file.kind === "audio" && !file.erased);
+  const others = files.filter((file) => !pictures.includes(file) && !sounds.includes(file));
+  const sound = sounds.length > 0 && (!isPlain || isPending) && lazyModule("sound");
   const open = async (index, opener) => {
     try {
       const { openLightbox } = await import("./lightbox.js");
@@ -26,6 +33,9 @@ export function MessageFiles({ store, files, isPlain = false }) {
       ${pictures.map((file, index) => html`<li key=${file.id}>
         <${Frame} file=${file} isPlain=${isPlain} open=${(opener) => void open(index, opener)}>
           <${Picture} file=${file} preview=${attachments.previewOf(file)} isAlone=${pictures.length === 1} isPlain=${isPlain} /></${Frame}></li>`)}
+    </ul>`}
+    ${sounds.length > 0 && html`<ul class="sound-list">${sounds.map((file) => html`<li key=${file.id}>
+      ${sound ? html`<${sound.SentSound} store=${store} file=${file} isOnServer=${!isPending} />` : html`<${Card} file=${file} isPlain />`}</li>`)}
     </ul>`}
     ${others.length > 0 && html`<ul class="file-cards">${others.map((file) => html`<li key=${file.id}><${Card} file=${file} isPlain=${isPlain} /></li>`)}</ul>`}
   </div>`;
@@ -60,7 +70,7 @@ async function loaded(address) {
 }
 
 function Card({ file, isPlain }) {
-  const content = html`<${Icon} name=${file.kind === "image" ? "picture" : "file"} />
+  const content = html`<${Icon} name=${ICONS[file.kind] ?? "file"} />
     <span class="file-card-name" dir="auto">${file.name}</span><span class="meta">${factsOf(file)}</span>`;
   if (isPlain || file.erased) return html`<div class="file-card">${content}</div>`;
   return html`<a class="file-card" href=${originalOf(file)} download=${file.name} title=${own.download(file.name)}>${content}</a>`;

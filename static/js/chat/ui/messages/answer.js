@@ -42,7 +42,7 @@ export function Answer({ store, open, id, waitsFor }) {
     ${message.reasoning && html`<${Reasoning} message=${message} tick=${tick} isOpen=${isOpen} />`}
     ${message.text && html`<${Markdown} source=${message.text} isDone=${!isOpen} />`}
     <${Progress} store=${store} open=${open} message=${message} tick=${tick} waitsFor=${waitsFor} isStopping=${store.answers.stopping.value.has(id)} />
-    ${withheldNotes(message, answerBefore(open, message)).map((note) => html`<p class="notice" key=${note}>${note}</p>`)}
+    ${withheldNotes(message, answerBefore(open, message), (file) => isSound(open, file)).map((note) => html`<p class="notice" key=${note}>${note}</p>`)}
     <${Outcome} store=${store} open=${open} message=${message} tick=${tick} />
     ${!isOpen && html`<${AnswerFoot} store=${store} open=${open} message=${message} tick=${tick} />`}
   </article>`;
@@ -51,6 +51,10 @@ export function Answer({ store, open, id, waitsFor }) {
 function answerBefore(open, message) {
   const { messages } = open.transcript;
   return messages[messages[message.parent]?.parent] ?? null;
+}
+
+function isSound(open, id) {
+  return Object.values(open.transcript.messages).some(({ files }) => files?.some((file) => file.id === id && file.kind === "audio"));
 }
 
 export function modelName(store, id) {

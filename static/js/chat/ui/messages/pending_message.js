@@ -9,7 +9,7 @@ import { Written } from "./user_message.js";
 export function PendingMessage({ store, item }) {
   const isRefused = item.status === "refused";
   return html`<article class="message message-user message-pending" aria-label=${text.you}>
-    ${item.files?.length > 0 && html`<${MessageFiles} store=${store} files=${item.files} isPlain />`}
+    ${item.files?.length > 0 && html`<${MessageFiles} store=${store} files=${item.files} isPlain isPending />`}
     ${item.text && html`<div class=${isRefused ? "bubble bubble-refused" : "bubble bubble-pending"} dir="auto"><${Written} content=${item.text} /></div>`}
     <div class="message-foot message-foot-shown" role="status">
       <${State} store=${store} item=${item} />

@@ -1,0 +1,102 @@
+// Recordings that are not attached yet, second by second, in the browser's database: after a crash, what was said
+// until then is there. The contents are ArrayBuffers, because Safari loses Blobs.
+import { remember } from "../lib/storage.js";
+import { msOf, RATE } from "../sound/wav.js";
+import { value } from "./database.js";
+import { LEFT_RECORDINGS } from "./file_store.js";
+
+/** All of them, in one record. */
+const HEADS = "recordings";
+
+/**
+ * @typedef {object} Head
+ * @property {string} id
+ * @property {number} startedMs
+ * @property {number} pieces how many there are
+ * @property {number} ms how long it is
+ */
+
+/** @param {string} id @param {number} index */
+const keyOf = (id, index) => `${id}/sound/${index}`;
+
+export class RecordingStore {
+  #database;
+  #makeRoom;
+
+  /**
+   * @param {Pick<import("./database.js").LocalDatabase, "run">} database
+   * @param {() => Promise<unknown>} makeRoom
+   */
+  constructor(database, makeRoom) {
+    this.#database = database;
+    this.#makeRoom = makeRoom;
+  }
+
+  /**
+   * Those that are stored, oldest first.
+   * @returns {Promise<Head[]>}
+   */
+  async heads() {
+    const heads = (await this.#database.run(["meta"], "readonly", (store) => headsOf(store))) ?? {};
+    return Object.values(heads).sort((one, other) => one.startedMs - other.startedMs);
+  }
+
+  /**
+   * Store a second, or the beginning of one. Returns whether the database has it.
+   * @param {{id: string, startedMs: number}} recording
+   * @param {number} index
+   * @param {Int16Array<ArrayBuffer>} samples
+   */
+  async keep(recording, index, samples) {
+    remember(LEFT_RECORDINGS, "yes");
+    return (await this.#put(recording, index, samples)) ?? (await this.#makeRoom(), await this.#put(recording, index, samples)) ?? false;
+  }
+
+  /**
+   * What is stored of a recording, without a gap.
+   * @param {string} id
+   * @returns {Promise<Int16Array[]>}
+   */
+  async pieces(id) {
+    const found = await this.#database.run(["meta", "file_data"], "readonly", async (store) => {
+      const { pieces = 0 } = (await headsOf(store))[id] ?? {};
+      const read = Array.from({ length: pieces }, (_, index) => value(store("file_data").get(keyOf(id, index))));
+      return Promise.all(read);
+    });
+    const whole = found ?? [];
+    const gap = whole.findIndex((piece) => !piece);
+    return whole.slice(0, gap < 0 ? whole.length : gap).map((piece) => new Int16Array(piece));
+  }
+
+  /** @param {string} id */
+  async remove(id) {
+    const isLast = await this.#database.run(["meta", "file_data"], "readwrite", async (store) => {
+      const { [id]: head, ...others } = await headsOf(store);
+      for (let index = 0; index < (head?.pieces ?? 0); index++) store("file_data").delete(keyOf(id, index));
+      store("meta").put(others, HEADS);
+      return Object.keys(others).length === 0;
+    });
+    if (isLast) remember(LEFT_RECORDINGS, null);
+  }
+
+  /**
+   * @param {{id: string, startedMs: number}} recording
+   * @param {number} index
+   * @param {Int16Array<ArrayBuffer>} samples
+   * @returns {Promise<true | undefined>}
+   */
+  #put({ id, startedMs }, index, samples) {
+    return this.#database.run(["meta", "file_data"], "readwrite", async (store) => {
+      const heads = await headsOf(store);
+      store("file_data").put(samples.buffer, keyOf(id, index));
+      store("meta").put({ ...heads, [id]: { id, startedMs, pieces: index + 1, ms: msOf(index * RATE + samples.length) } }, HEADS);
+      return /** @type {true} */ (true);
+    });
+  }
+}
+
+/**
+ * @param {import("./database.js").Stores} store
+ * @returns {Promise<Record<string, Head>>}
+ */
+const headsOf = async (store) => (await value(store("meta").get(HEADS))) ?? {};

@@ -2,11 +2,10 @@
 // the network, and how all of it is erased.
 import { effect } from "../signals.js";
 import { LocalChats } from "./local/chats.js";
-import { LocalDatabase, VISITOR } from "./local/database.js";
-import { FileStore, LEFT_FILES, LEFT_RECORDINGS } from "./local/file_store.js";
+import { LocalDatabase, value, VISITOR } from "./local/database.js";
 import { LEFT_BEHIND, SendQueueStore } from "./local/send_queue_store.js";
 import { keepConfig, keptConfig } from "./local/page_config.js";
-import { remember } from "./lib/storage.js";
+import { LEFT_FILES, LEFT_RECORDINGS, remember } from "./lib/storage.js";
 
 const KEEP_AFTER_MS = 500;
 // Not stored with the page's config: these are stored elsewhere, or belong to one address only.
@@ -15,7 +14,6 @@ const OWN_PLACES = { chat: null, glimpse: undefined, drafts: undefined, drafts_m
 export class OwnStore {
   chats;
   sendQueue;
-  files;
   keepPageNow = () => {};
   #database = new LocalDatabase();
   #owner = VISITOR;
@@ -24,7 +22,6 @@ export class OwnStore {
   constructor() {
     this.chats = new LocalChats(this.#database);
     this.sendQueue = new SendQueueStore(this.#database);
-    this.files = new FileStore(this.#database, () => this.chats.prune(0));
   }
 
   get owner() {
@@ -48,9 +45,7 @@ export class OwnStore {
   }
 
   /** A store whose code is loaded later. */
-  later(Kind) {
-    return new Kind(this.#database, () => this.chats.prune(0));
-  }
+  later = (Kind) => new Kind({ database: this.#database, makeRoom: () => this.chats.prune(0), value });
 
   /** The visitor has become this person. Returns whether the owner was a visitor. */
   adopt(user) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { value } from "../../../static/js/chat/local/database.js";
 import { FileStore } from "../../../static/js/chat/local/file_store.js";
 
 /** A database in memory, with room for `room` records. */
@@ -23,7 +24,7 @@ function setUp(room = Infinity) {
       return work(open);
     },
   };
-  const store = new FileStore(database, async () => void (state.madeRoom += 1));
+  const store = new FileStore({ database, makeRoom: async () => void (state.madeRoom += 1), value });
   return { store, state };
 }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { value } from "../../../static/js/chat/local/database.js";
 import { RecordingStore } from "../../../static/js/chat/local/recording_store.js";
 import { RATE } from "../../../static/js/chat/sound/wav.js";
 
@@ -18,11 +19,11 @@ function setUp({ isFull = false } = {}) {
     delete: (key) => void stores[name].delete(key),
   });
   const run = async (names, mode, work) => (mode === "readwrite" && state.isFull ? undefined : work(open));
-  const store = new RecordingStore({ run }, async () => void (state.madeRoom += 1));
+  const store = new RecordingStore({ database: { run }, makeRoom: async () => void (state.madeRoom += 1), value });
   return { store, state };
 }
 
-const second = (value, length = RATE) => new Int16Array(length).fill(value);
+const second = (sample, length = RATE) => new Int16Array(length).fill(sample);
 const NOTE = { id: "r1", startedMs: 5 };
 
 test("each second is stored, and the last one again when it is complete", async () => {

@@ -59,7 +59,7 @@ export class Sending {
 
   /**
    * @param {Store} store
-   * @param {{owner: string, sendQueue: import("../local/send_queue_store.js").SendQueueStore, files: import("../local/file_store.js").FileStore}} own
+   * @param {{owner: string, sendQueue: import("../local/send_queue_store.js").SendQueueStore, later: import("../files/attaching.js").Options["later"]}} own
    */
   constructor(store, own) {
     this.#store = store;
@@ -71,7 +71,7 @@ export class Sending {
       tab: uuid7(),
     });
     this.attachments = new Attachments({
-      store: own.files,
+      later: own.later,
       owner: () => own.owner,
       isTemporary: (place) => this.#isTemporary(place),
       toasts: store.toasts,

@@ -3,6 +3,7 @@
 import { signal } from "../../signals.js";
 import { repeatUntilAnswered } from "../api.js";
 import { uuid7 } from "../lib/ids.js";
+import { FileStore } from "../local/file_store.js";
 import { msOfBytes, wavMs } from "../sound/wav.js";
 import { doubtAbout, fitting, guessKind, MOST_BYTES, MOST_BYTES_OF, MOST_FILES, mostBytesOf } from "./limits.js";
 import { canBeShown, previewOf } from "./preview.js";
@@ -30,7 +31,7 @@ const FINAL = new Set(["file_kind", "file_too_large", "file_too_long", "file_too
 /**
  * @typedef {object} Options
  * @property {import("./attachments.js").Attachments} attachments
- * @property {import("../local/file_store.js").FileStore} store
+ * @property {(Kind: typeof FileStore) => FileStore} later makes the store
  * @property {() => string} owner of this browser's data
  * @property {(place: string) => boolean} isTemporary whether the place is in a temporary chat
  * @property {import("../lib/toasts.js").Toasts} toasts
@@ -59,7 +60,8 @@ export class Attaching {
 
   /** @param {Options} options */
   constructor(options) {
-    const { attachments, store, person, onUser, wake } = options;
+    const { attachments, later, person, onUser, wake } = options;
+    const store = later(FileStore);
     this.#options = options;
     this.#attachments = attachments;
     this.#places = attachments.places;

@@ -1,8 +1,7 @@
 // The files of each composer, as signals. What attaches and uploads them (attaching.js) is loaded with the first
 // file, or at once if an earlier page left some.
 import { signal } from "../../signals.js";
-import { remember, remembered } from "../lib/storage.js";
-import { LEFT_FILES } from "../local/file_store.js";
+import { LEFT_FILES, remember, remembered } from "../lib/storage.js";
 import { text } from "../text.js";
 import * as places from "./places.js";
 

@@ -3,6 +3,11 @@
 
 const PREFIX = "holdfast:";
 
+/** Says that the database has files that are not sent yet. */
+export const LEFT_FILES = "files";
+/** Says that it has recordings that are not attached yet. */
+export const LEFT_RECORDINGS = "recordings";
+
 /** @param {string} key */
 export function remembered(key) {
   try {

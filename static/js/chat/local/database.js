@@ -20,6 +20,14 @@ export const VISITOR = "visitor";
 
 /** @typedef {(name: string) => IDBObjectStore} Stores a store of the transaction by name */
 
+/**
+ * What stores get whose code is loaded later. If they imported this module, it would be one more file of the first load.
+ * @typedef {object} Tools
+ * @property {Pick<LocalDatabase, "run">} database
+ * @property {() => Promise<unknown>} makeRoom
+ * @property {typeof value} value
+ */
+
 export class LocalDatabase {
   /** @type {string | null} the id of the person, or VISITOR; null until it is claimed */
   owner = null;

@@ -1,12 +1,6 @@
 // Files that are attached and not sent yet, in the browser's database: what is known of each, and apart from that
 // its content as an ArrayBuffer, because Safari loses Blobs. Files of temporary chats and of messages that are
 // edited are kept by this page only, and so is what the database has no room for.
-import { value } from "./database.js";
-
-/** The setting that says that there are such files. */
-export const LEFT_FILES = "files";
-/** The setting that says that there are recordings that are not attached yet (recording_store.js). */
-export const LEFT_RECORDINGS = "recordings";
 
 /**
  * The key of the sound that the page has decoded for the server.
@@ -32,16 +26,15 @@ const wavKey = (id) => `${id}/wav`;
 export class FileStore {
   #database;
   #makeRoom;
+  #value;
   /** @type {Map<string, ArrayBuffer>} contents that the database does not have */
   #contents = new Map();
 
-  /**
-   * @param {Pick<import("./database.js").LocalDatabase, "run">} database
-   * @param {() => Promise<unknown>} makeRoom
-   */
-  constructor(database, makeRoom) {
+  /** @param {import("./database.js").Tools} tools */
+  constructor({ database, makeRoom, value }) {
     this.#database = database;
     this.#makeRoom = makeRoom;
+    this.#value = value;
   }
 
   /**
@@ -50,7 +43,7 @@ export class FileStore {
    */
   async records() {
     /** @type {FileRecord[]} */
-    const found = (await this.#database.run(["files"], "readonly", (store) => value(store("files").getAll()))) ?? [];
+    const found = (await this.#database.run(["files"], "readonly", (store) => this.#value(store("files").getAll()))) ?? [];
     return found.sort((a, b) => a.addedMs - b.addedMs);
   }
 
@@ -86,7 +79,7 @@ export class FileStore {
    */
   change(id, change) {
     return this.#database.run(["files"], "readwrite", async (store) => {
-      const record = await value(store("files").get(id));
+      const record = await this.#value(store("files").get(id));
       if (record) store("files").put({ ...record, ...change });
     });
   }
@@ -97,7 +90,7 @@ export class FileStore {
    * @returns {Promise<ArrayBuffer | null>}
    */
   async content(id) {
-    return this.#contents.get(id) ?? (await this.#database.run(["file_data"], "readonly", (store) => value(store("file_data").get(id)))) ?? null;
+    return this.#contents.get(id) ?? (await this.#database.run(["file_data"], "readonly", (store) => this.#value(store("file_data").get(id)))) ?? null;
   }
 
   /**
@@ -116,7 +109,7 @@ export class FileStore {
   async keepDecoded(id, wav) {
     this.hold(wavKey(id), wav);
     const isKept = await this.#database.run(["files", "file_data"], "readwrite", async (store) => {
-      if (!(await value(store("files").get(id)))) return false;
+      if (!(await this.#value(store("files").get(id)))) return false;
       store("file_data").put(wav, wavKey(id));
       return true;
     });

@@ -1,9 +1,7 @@
 // Recordings that are not attached yet, second by second, in the browser's database: after a crash, what was said
 // until then is there. The contents are ArrayBuffers, because Safari loses Blobs.
-import { remember } from "../lib/storage.js";
+import { LEFT_RECORDINGS, remember } from "../lib/storage.js";
 import { msOf, RATE } from "../sound/wav.js";
-import { value } from "./database.js";
-import { LEFT_RECORDINGS } from "./file_store.js";
 
 /** All of them, in one record. */
 const HEADS = "recordings";
@@ -22,14 +20,13 @@ const keyOf = (id, index) => `${id}/sound/${index}`;
 export class RecordingStore {
   #database;
   #makeRoom;
+  #value;
 
-  /**
-   * @param {Pick<import("./database.js").LocalDatabase, "run">} database
-   * @param {() => Promise<unknown>} makeRoom
-   */
-  constructor(database, makeRoom) {
+  /** @param {import("./database.js").Tools} tools */
+  constructor({ database, makeRoom, value }) {
     this.#database = database;
     this.#makeRoom = makeRoom;
+    this.#value = value;
   }
 
   /**
@@ -37,7 +34,7 @@ export class RecordingStore {
    * @returns {Promise<Head[]>}
    */
   async heads() {
-    const heads = (await this.#database.run(["meta"], "readonly", (store) => headsOf(store))) ?? {};
+    const heads = (await this.#database.run(["meta"], "readonly", (store) => this.#heads(store))) ?? {};
     return Object.values(heads).sort((one, other) => one.startedMs - other.startedMs);
   }
 
@@ -59,8 +56,8 @@ export class RecordingStore {
    */
   async pieces(id) {
     const found = await this.#database.run(["meta", "file_data"], "readonly", async (store) => {
-      const { pieces = 0 } = (await headsOf(store))[id] ?? {};
-      const read = Array.from({ length: pieces }, (_, index) => value(store("file_data").get(keyOf(id, index))));
+      const { pieces = 0 } = (await this.#heads(store))[id] ?? {};
+      const read = Array.from({ length: pieces }, (_, index) => this.#value(store("file_data").get(keyOf(id, index))));
       return Promise.all(read);
     });
     const whole = found ?? [];
@@ -71,7 +68,7 @@ export class RecordingStore {
   /** @param {string} id */
   async remove(id) {
     const isLast = await this.#database.run(["meta", "file_data"], "readwrite", async (store) => {
-      const { [id]: head, ...others } = await headsOf(store);
+      const { [id]: head, ...others } = await this.#heads(store);
       for (let index = 0; index < (head?.pieces ?? 0); index++) store("file_data").delete(keyOf(id, index));
       store("meta").put(others, HEADS);
       return Object.keys(others).length === 0;
@@ -87,16 +84,18 @@ export class RecordingStore {
    */
   #put({ id, startedMs }, index, samples) {
     return this.#database.run(["meta", "file_data"], "readwrite", async (store) => {
-      const heads = await headsOf(store);
+      const heads = await this.#heads(store);
       store("file_data").put(samples.buffer, keyOf(id, index));
       store("meta").put({ ...heads, [id]: { id, startedMs, pieces: index + 1, ms: msOf(index * RATE + samples.length) } }, HEADS);
       return /** @type {true} */ (true);
     });
   }
-}
 
-/**
- * @param {import("./database.js").Stores} store
- * @returns {Promise<Record<string, Head>>}
- */
-const headsOf = async (store) => (await value(store("meta").get(HEADS))) ?? {};
+  /**
+   * @param {import("./database.js").Stores} store
+   * @returns {Promise<Record<string, Head>>}
+   */
+  async #heads(store) {
+    return (await this.#value(store("meta").get(HEADS))) ?? {};
+  }
+}

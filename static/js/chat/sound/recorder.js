@@ -121,8 +121,8 @@ export class Recorder {
       const said = await this.#transcribed(id, this.#recording.wav(), controller.signal);
       if (!said) throw new Error(own.noWords);
       insert(said);
-      this.said.value = own.saidInserted;
       this.#finish();
+      this.said.value = own.saidInserted;
     } catch (error) {
       const reason = /** @type {Error} */ (error).message || own.noMeans;
       if (!controller.signal.aborted) this.phase.value = { kind: "ended", reason: own.notText(reason), canRetry: true };
@@ -176,6 +176,7 @@ export class Recorder {
     const release = this.#release;
     this.#recording = null;
     this.phase.value = null;
+    this.said.value = "";
     void this.#options.store.remove(id).finally(release);
   }
 

@@ -1,6 +1,5 @@
 import { html, useState } from "../../../preact.js";
-import { remembered } from "../../lib/storage.js";
-import { LEFT_RECORDINGS } from "../../local/file_store.js";
+import { LEFT_RECORDINGS, remembered } from "../../lib/storage.js";
 import { text } from "../../text.js";
 import { Icon } from "../icons.js";
 import { fetchModule, lazyModule, loadedModules } from "../lazy_modules.js";

@@ -1,0 +1,83 @@
+"""The recorder of a page, and a recogniser that hears what it has recorded."""
+
+import io
+import re
+import wave
+from functools import cache
+
+from playwright.sync_api import Locator, Page, expect
+from pocketsphinx import Decoder
+
+from tests.browser.chat_page import ChatPage
+
+SENTENCE = "please open the window and close the door".split()
+RATE = 16_000
+# Makes the microphone refuse with an error of this name, as browsers do.
+REFUSE = """(name) => {
+  navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("", name); };
+}"""
+# Notes the streams of the microphone.
+NOTE_STREAMS = """() => {
+  const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+  window.streams = [];
+  navigator.mediaDevices.getUserMedia = async (wanted) => {
+    const stream = await open(wanted);
+    window.streams.push(stream);
+    return stream;
+  };
+}"""
+# As when the device is pulled out: `stop` alone tells nobody.
+PULL_OUT = """() => {
+  for (const track of window.streams.flatMap((stream) => stream.getTracks())) {
+    track.stop();
+    track.dispatchEvent(new Event("ended"));
+  }
+}"""
+ARE_CLOSED = """() => window.streams.length > 0 && window.streams
+  .every((stream) => stream.getTracks().every(({ readyState }) => readyState === "ended"))"""
+
+
+def button(page: Page) -> Locator:
+    return page.get_by_role("button", name="Record a voice note")
+
+
+def recorder(page: Page) -> Locator:
+    return page.get_by_role("group", name="Recorder")
+
+
+def press(page: Page, name: str) -> None:
+    recorder(page).get_by_role("button", name=name).click()
+
+
+def record(alice: ChatPage, seconds: int = 1) -> None:
+    """Begins a recording, and waits until it has this many seconds."""
+    button(alice.page).click()
+    has_recorded(alice.page, seconds)
+
+
+def has_recorded(page: Page, seconds: int) -> None:
+    expect(page.get_by_role("timer")).to_have_text(re.compile(f"0:0[{seconds}-9]"))
+
+
+def words_in(sound: bytes) -> list[str]:
+    """What the recogniser hears in a WAV. It hears best what has the rate of its model."""
+    with wave.open(io.BytesIO(sound)) as read:
+        assert (read.getnchannels(), read.getsampwidth(), read.getframerate()) == (1, 2, RATE)
+        samples = read.readframes(read.getnframes())
+    decoder = _decoder()
+    decoder.start_utt()
+    decoder.process_raw(samples, no_search=False, full_utt=True)
+    decoder.end_utt()
+    heard = decoder.hyp()
+    return heard.hypstr.split() if heard else []
+
+
+@cache
+def _decoder() -> Decoder:
+    return Decoder(samprate=RATE, loglevel="FATAL")
+
+
+def is_in(wanted: list[str], heard: list[str]) -> bool:
+    """Whether all words were heard, one after the other."""
+    rest = iter(heard)
+    return all(word in rest for word in wanted)

@@ -2,6 +2,7 @@
 
 import io
 import re
+import threading
 import wave
 from functools import cache
 
@@ -12,6 +13,7 @@ from tests.browser.chat_page import ChatPage
 
 SENTENCE = "please open the window and close the door".split()
 RATE = 16_000
+HEARS_ALONE = threading.Lock()
 # Makes the microphone refuse with an error of this name, as browsers do.
 REFUSE = """(name) => {
   navigator.mediaDevices.getUserMedia = async () => { throw new DOMException("", name); };
@@ -64,16 +66,18 @@ def words_in(sound: bytes) -> list[str]:
     with wave.open(io.BytesIO(sound)) as read:
         assert (read.getnchannels(), read.getsampwidth(), read.getframerate()) == (1, 2, RATE)
         samples = read.readframes(read.getnframes())
-    decoder = _decoder()
-    decoder.start_utt()
-    decoder.process_raw(samples, no_search=False, full_utt=True)
-    decoder.end_utt()
-    heard = decoder.hyp()
+    with HEARS_ALONE:
+        decoder = _decoder()
+        decoder.start_utt()
+        decoder.process_raw(samples, no_search=False, full_utt=True)
+        decoder.end_utt()
+        heard = decoder.hyp()
     return heard.hypstr.split() if heard else []
 
 
 @cache
 def _decoder() -> Decoder:
+    """Loading its model takes a second."""
     return Decoder(samprate=RATE, loglevel="FATAL")
 
 

@@ -55,8 +55,8 @@ def test_every_word_is_in_the_sound_that_the_server_has(alice, shot):
 
 
 def test_a_recording_that_is_interrupted_is_offered(alice):
-    record(alice, 3)
-    is_stored(alice.page, '"pieces":3')
+    record(alice, 2)
+    is_stored(alice.page, '"pieces":2')
     other = alice.page.context.new_page()
     other.goto(alice.url)
     expect(button(other)).to_be_visible()
@@ -64,10 +64,10 @@ def test_a_recording_that_is_interrupted_is_offered(alice):
     expect(other.get_by_text("was interrupted")).to_have_count(0)
     alice.page.reload()
     offer = recorder(alice.page)
-    expect(offer).to_contain_text(re.compile(r"A recording of 0:0[3-9] was interrupted\."))
+    expect(offer).to_contain_text(re.compile(r"A recording of 0:0[2-9] was interrupted\."))
     offer.get_by_role("button", name="Attach").click()
     expect(chips(alice).locator(".sound-name")).to_have_text(NOTE)
-    expect(chips(alice)).to_contain_text(re.compile("0:0[3-9]"))
+    expect(chips(alice)).to_contain_text(re.compile("0:0[2-9]"))
     expect(recorder(alice.page)).to_have_count(0)
     alice.page.reload()
     expect(chips(alice)).to_have_count(1)

@@ -52,8 +52,6 @@ import { isAfter } from "../lib/ids.js";
  * @property {number} [pages]
  * @property {number} [chars] of the text in it
  * @property {string} [alt]
- * @property {number} [duration_ms] of sound
- * @property {string} [text] the transcript of sound
  * @property {string} [thumb] a small picture, as a data URL
  * @property {boolean} [erased] whether its owner has deleted it
  */

@@ -14,7 +14,7 @@ const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
  */
 export function Player({ file, source }) {
   const audio = useRef(null);
-  const { isPlaying, atMs, lengthMs, isBroken, listeners } = usePlayed(file);
+  const { isPlaying, atMs, setAt, lengthMs, isBroken, listeners } = usePlayed(file);
   useEffect(() => {
     const element = audio.current;
     return () => leaveTurn(element);
@@ -35,6 +35,8 @@ export function Player({ file, source }) {
     return audio.current.play().catch(() => {});
   };
   const seek = async (ms) => {
+    // The element says so only once something of the sound is loaded.
+    setAt(ms);
     await load();
     audio.current.currentTime = ms / 1_000;
   };
@@ -46,7 +48,7 @@ export function Player({ file, source }) {
     <div class="sound-controls">
       <${Position} file=${file} atMs=${atMs} lengthMs=${lengthMs} seek=${(ms) => void seek(ms)} />
       <span class="sound-time meta">${atMs > 0 || !lengthMs ? clock(atMs) : clock(lengthMs)}</span>
-      <button type="button" class="sound-speed" aria-label=${own.speed(`${number(rate)}×`)} title=${own.speed(`${number(rate)}×`)} onClick=${nextSpeed}>${number(rate)}×</button>
+      <button type="button" class="sound-speed" aria-label=${own.speed(`${number(rate)}×`)} title=${own.speed(`${number(rate)}×`)} onClick=${nextSpeed}><bdi dir="ltr">${number(rate)}×</bdi></button>
     </div>
     <p class="sound-broken meta meta-problem" role="status">${isBroken && own.notPlayed}</p>
   </div>`;
@@ -67,7 +69,7 @@ function usePlayed(file) {
     onDurationChange: ({ currentTarget: { duration } }) => Number.isFinite(duration) && setKnown(duration * 1_000),
     onError: ({ currentTarget }) => (setPlaying(false), setBroken(currentTarget.hasAttribute("src"))),
   };
-  return { isPlaying, atMs, lengthMs: knownMs || file.duration_ms || 0, isBroken, listeners };
+  return { isPlaying, atMs, setAt, lengthMs: knownMs || file.duration_ms || 0, isBroken, listeners };
 }
 
 function Position({ file, atMs, lengthMs, seek }) {

@@ -96,6 +96,15 @@ def test_the_pages_load_bundles_whose_imports_lead_to_files(with_bundle):
         assert is_small or path.with_name(path.name + ".gz").is_file(), path.name
 
 
+def test_what_runs_in_the_thread_of_the_sound_is_a_file_of_its_own(with_bundle):
+    """The other code of the page would fail there."""
+    root, _ = with_bundle
+    scripts = root.glob("js/chat/bundle/*.js")
+    worklets = [path for path in scripts if "registerProcessor" in path.read_text()]
+    assert [path.name.partition(".")[0] for path in worklets] == ["capture_worklet"]
+    assert not re.search(r"\b(?:import|from)\b[^.]", worklets[0].read_text())
+
+
 def test_the_lists_name_what_each_page_loads(with_bundle):
     root, manifest = with_bundle
     modules = HashedStaticFilesStorage(location=root).modules

@@ -4,6 +4,7 @@ import { signal } from "../../signals.js";
 import { repeatUntilAnswered } from "../api.js";
 import { uuid7 } from "../lib/ids.js";
 import { FileStore } from "../local/file_store.js";
+import { decodedWav } from "../sound/decoding.js";
 import { msOfBytes, wavMs } from "../sound/wav.js";
 import { doubtAbout, fitting, guessKind, MOST_BYTES, MOST_BYTES_OF, MOST_FILES, mostBytesOf } from "./limits.js";
 import { canBeShown, previewOf } from "./preview.js";
@@ -257,7 +258,6 @@ export class Attaching {
     const kept = await this.#store.decoded(id);
     if (kept) return kept;
     const content = await this.#store.content(id);
-    const { decodedWav } = await import("../sound/decoding.js");
     const wav = content && (await decodedWav(content));
     if (!wav || !this.#find(id)) return null;
     const change = { duration_ms: msOfBytes(wav.byteLength) };

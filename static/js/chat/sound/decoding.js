@@ -1,7 +1,6 @@
 // Decodes sound into the WAV that the server wants beside other formats. The browser decodes beside the page; the
 // rest is done in slices between which the page can react.
-import { MOST_MS } from "./recording.js";
-import { isWav, pcmOf, RATE, wavOf } from "./wav.js";
+import { isWav, MOST_MS, pcmOf, RATE, wavOf } from "./wav.js";
 
 const SLICE = 10 * RATE;
 const NEARLY_MS = 1_000;

@@ -1,5 +1,4 @@
 // The microphone of the device, as samples.
-import { address, NAME } from "./capture_worklet.js";
 
 /** @typedef {"refused" | "missing" | "busy" | "failed"} MicrophoneProblem */
 /** @type {Record<string, MicrophoneProblem>} */
@@ -55,6 +54,8 @@ export async function openMicrophone({ onSamples, onLost }) {
  * @param {(samples: Float32Array) => void} onSamples
  */
 async function listenTo(context, stream, onSamples) {
+  // Alone in its file: where it runs, the rest of the page's code would fail.
+  const { address, NAME } = await import("./capture_worklet.js");
   await context.audioWorklet.addModule(address);
   const capture = new AudioWorkletNode(context, NAME);
   capture.port.onmessage = ({ data }) => onSamples(data);

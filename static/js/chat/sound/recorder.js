@@ -1,6 +1,7 @@
 // What becomes of recordings: they are attached, turned into text or discarded, and those that a crash or a reload has
 // interrupted are offered again.
 import { signal } from "../../signals.js";
+import { ApiError } from "../api.js";
 import { fileRequests } from "../files/requests.js";
 import { clockTime } from "../lib/format.js";
 import { uuid7 } from "../lib/ids.js";
@@ -93,12 +94,13 @@ export class Recorder {
   }
 
   /**
-   * Attach the recording to the message.
+   * Attach the recording to the message, also while it is becoming a text.
    * @param {string} place
    */
   async attach(place) {
     if (!this.#recording || this.#isBusy) return;
     this.#isBusy = true;
+    this.#endDictation();
     this.#recording.end();
     const isAttached = await this.#attach(place, this.#recording.wav(), this.#startedMs);
     this.#isBusy = false;
@@ -115,28 +117,29 @@ export class Recorder {
     const controller = new AbortController();
     const id = uuid7();
     this.#dictation = controller;
+    // The upload ends, and the sound that the server has is deleted.
+    controller.signal.addEventListener("abort", () => void this.#options.attachments.use((attaching) => attaching.dropApart(id)).catch(() => {}));
     this.#recording.end();
     this.phase.value = { kind: "transcribing", waits: "" };
     try {
       const said = await this.#transcribed(id, this.#recording.wav(), controller.signal);
-      if (!said) throw new Error(own.noWords);
+      if (!said) throw new ApiError({ code: "no_words", message: own.noWords });
+      controller.signal.throwIfAborted();
       insert(said);
       this.#finish();
       this.said.value = own.saidInserted;
     } catch (error) {
-      const reason = /** @type {Error} */ (error).message || own.noMeans;
+      const reason = (error instanceof ApiError && error.message) || own.noMeans;
       if (!controller.signal.aborted) this.phase.value = { kind: "ended", reason: own.notText(reason), canRetry: true };
     } finally {
-      if (this.#dictation === controller) this.#dictation = null;
-      void this.#options.attachments.use((attaching) => attaching.dropApart(id)).catch(() => {});
+      if (this.#dictation === controller) this.#endDictation();
     }
   }
 
   /** Discard the recording. A toast brings it back for a while. */
   discard() {
     const [recording, id, startedMs] = [this.#recording, this.#id, this.#startedMs];
-    this.#dictation?.abort();
-    this.#dictation = null;
+    this.#endDictation();
     recording?.end();
     this.#finish();
     if (!recording || recording.elapsedMs.peek() === 0) return;
@@ -168,6 +171,11 @@ export class Recorder {
     this.hasNoRoom.value = false;
     // Other pages must not offer it while this one has it.
     void navigator.locks?.request(LOCK + id, () => new Promise((resolve) => (this.#release = () => resolve(null))));
+  }
+
+  #endDictation() {
+    this.#dictation?.abort();
+    this.#dictation = null;
   }
 
   /** It is not needed any more. */

@@ -1,9 +1,8 @@
 // One recording: takes the samples of a microphone, keeps each second as it is complete, and becomes a WAV.
 import { signal } from "../../signals.js";
 import { Resampler } from "./resampler.js";
-import { msOf, pcmOf, RATE, wavOf } from "./wav.js";
+import { MOST_MS, msOf, pcmOf, RATE, wavOf } from "./wav.js";
 
-export const MOST_MS = 15 * 60_000;
 /** For how long each bar of the waveform stands. */
 export const LEVEL_MS = 100;
 const LEVEL_SAMPLES = (RATE * LEVEL_MS) / 1_000;

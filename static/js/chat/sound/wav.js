@@ -1,6 +1,8 @@
 // Sound as WAV: one channel of 16-bit samples, 16,000 a second.
 
 export const RATE = 16_000;
+/** The longest sound that the server takes. */
+export const MOST_MS = 15 * 60_000;
 const BYTES_PER_SAMPLE = 2;
 const HEADER_BYTES = 44;
 const PCM = 1;

@@ -1,8 +1,8 @@
 // The recorder in a composer, in place of the row of buttons, and what is left of recordings that were interrupted.
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../../../preact.js";
 import { insertAtCaret } from "../../sound/insertion.js";
-import { MOST_MS } from "../../sound/recording.js";
 import { clock, own } from "../../sound/texts.js";
+import { MOST_MS } from "../../sound/wav.js";
 import { Icon } from "../icons.js";
 import { SoundIcon } from "./sound_icons.js";
 import { Waveform } from "./waveform.js";
@@ -48,8 +48,8 @@ function useFocus(phase, field) {
     if (was === kind) return;
     const form = field.current.form;
     if (kind) form.querySelector(".sound-group")?.focus();
-    else if (!form.contains(document.activeElement) || document.activeElement !== field.current)
-      (matchMedia("(hover: hover)").matches ? field.current : form.querySelector(".microphone-button"))?.focus();
+    // Inserted text has the focus already.
+    else if (document.activeElement !== field.current) (matchMedia("(hover: hover)").matches ? field.current : form.querySelector(".microphone-button"))?.focus();
   }, [kind]);
 }
 
@@ -97,7 +97,11 @@ function Notice({ problem, hasNoRoom }) {
 function Ends({ act }) {
   return html`${act.insert && html`<button type="button" class="button sound-insert" aria-label=${own.insert} title=${own.insert} onClick=${act.insert}>
       <${SoundIcon} name="insert" /><span>${own.insert}</span></button>`}
-    <button type="button" class="round-button" aria-label=${own.attach} title=${own.attach} onClick=${act.attach}><${Icon} name="check" /></button>`;
+    <${AttachEnd} act=${act} />`;
+}
+
+function AttachEnd({ act }) {
+  return html`<button type="button" class="round-button" aria-label=${own.attach} title=${own.attach} onClick=${act.attach}><${Icon} name="check" /></button>`;
 }
 
 /** Read alone, because it changes often. */
@@ -115,6 +119,7 @@ function Transcribing({ waits, act }) {
     <div class="sound-bar">
       <button type="button" class="quiet-button" aria-label=${own.cancel} title=${own.cancel} onClick=${act.discard}><${Icon} name="close" /></button>
       <p class="sound-transcribing" role="status">${waits ? html`<span class="meta-warning">${waits}</span>` : own.transcribing}</p>
+      <${AttachEnd} act=${act} />
     </div>
   </div>`;
 }

@@ -59,15 +59,6 @@ def test_what_cannot_be_turned_into_text_is_tried_again_or_attached(heard, recog
     wait_for(lambda: len(deletions) == 2 or heard.page.wait_for_timeout(50), 20)
 
 
-def test_what_could_not_be_turned_into_text_outlives_a_reload(heard, recogniser):
-    record(heard, 1)
-    recogniser.refuses = 1
-    press(heard.page, "Insert as text")
-    expect(recorder(heard.page).get_by_role("button", name="Try again")).to_be_visible()
-    heard.page.reload()
-    expect(recorder(heard.page)).to_contain_text("was interrupted")
-
-
 def test_one_need_not_wait_for_the_text(heard):
     record(heard, 1)
     heard.page.route("**/complete", lambda route: route.abort("connectionreset"))
@@ -80,9 +71,3 @@ def test_one_need_not_wait_for_the_text(heard):
     press(heard.page, "Attach the recording")
     expect(chips(heard)).to_have_count(1)
     expect(recorder(heard.page)).to_have_count(0)
-
-
-def test_where_nothing_turns_sound_into_text_it_is_not_offered(alice):
-    record(alice, 1)
-    expect(recorder(alice.page).get_by_role("button", name="Attach")).to_be_visible()
-    expect(recorder(alice.page).get_by_role("button", name="Insert as text")).to_have_count(0)

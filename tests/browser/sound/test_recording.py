@@ -43,6 +43,8 @@ def test_every_word_is_in_the_sound_that_the_server_has(alice, shot):
     alice.page.evaluate(NOTE_STREAMS)
     record(alice, 4)
     shot(alice.page, "recording")
+    # Nothing here turns sound into text.
+    expect(recorder(alice.page).get_by_role("button", name="Insert as text")).to_have_count(0)
     press(alice.page, "Attach the recording")
     expect(chips(alice)).to_have_count(1)
     expect(chips(alice).locator(".sound-name")).to_have_text(NOTE)

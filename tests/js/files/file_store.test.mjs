@@ -79,6 +79,9 @@ test("decoded sound is kept, taken out and removed with its file", async () => {
   await store.keepDecoded("a", wav());
   await store.remove("a");
   assert.deepEqual([await store.decoded("a"), state.stores.file_data.size], [null, 0]);
+  await store.keepDecoded("b", wav());
+  await store.remove("b");
+  assert.equal(await store.decoded("b"), null);
 });
 
 test("a change of a file that is not there stores nothing", async () => {

@@ -6,13 +6,15 @@ import { transcriptOf } from "../../../static/js/chat/sound/dictation.js";
 function setUp(...states) {
   const controller = new AbortController();
   const waits = [];
+  const looks = [];
   const look = async () => {
+    looks.push(1);
     const state = states.shift();
     if (state instanceof Error) throw state;
     return state;
   };
   const wait = async (ms) => void waits.push(ms);
-  return { text: () => transcriptOf(look, { signal: controller.signal, wait }), waits, controller };
+  return { text: () => transcriptOf(look, { signal: controller.signal, wait }), waits, looks, controller };
 }
 
 test("the text is waited for, with pauses that grow up to a bound", async () => {
@@ -37,8 +39,8 @@ test("a lost connection is waited out, and a refusal is not", async () => {
 });
 
 test("nobody waits for a text that is not wanted any more", async () => {
-  const { text, controller, waits } = setUp({ transcription: "done", text: "Open it." });
+  const { text, controller, looks, waits } = setUp({ transcription: "done", text: "Open it." });
   controller.abort();
   await assert.rejects(text(), { name: "AbortError" });
-  assert.deepEqual(waits, []);
+  assert.deepEqual([looks, waits], [[], []]);
 });

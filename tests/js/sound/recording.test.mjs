@@ -100,7 +100,7 @@ test("if the microphone does not come back, what was recorded stays", async () =
 test("at its longest it ends itself, to the sample, and is kept", async () => {
   const { recording, kept, seen, hear } = setUp({ mostMs: 2_500 });
   await recording.listen();
-  for (let turn = 0; turn < 10; turn++) hear(5_000);
+  for (let turn = 0; turn < 10; turn++) hear(7_000);
   assert.deepEqual([recording.state.value, recording.problem.value, recording.isFull, seen.closed], ["paused", "full", true, 1]);
   assert.equal(wavMs(recording.wav()), 2_500);
   assert.deepEqual([...kept.values()].map(({ length }) => length), [RATE, RATE, RATE / 2]);

@@ -62,7 +62,6 @@ export class Recording {
       this.#microphone ??= await this.#open();
     } catch (error) {
       this.problem.value = /** @type {{code?: MicrophoneProblem}} */ (error).code ?? "failed";
-      if (this.#count > 0) this.state.value = "paused";
       return;
     }
     // It was ended while the browser asked the person.

@@ -63,8 +63,8 @@ function usePlayed(file) {
   const listeners = {
     onPlay: () => (setPlaying(true), setBroken(false)),
     onPause: () => setPlaying(false),
-    onEnded: () => (setPlaying(false), setAt(0)),
-    onTimeUpdate: ({ currentTarget: { currentTime, ended } }) => setAt(ended ? 0 : currentTime * 1_000),
+    onEnded: () => setPlaying(false),
+    onTimeUpdate: ({ currentTarget }) => setAt(currentTarget.currentTime * 1_000),
     // Some recordings do not say how long they are.
     onDurationChange: ({ currentTarget: { duration } }) => Number.isFinite(duration) && setKnown(duration * 1_000),
     onError: ({ currentTarget }) => (setPlaying(false), setBroken(currentTarget.hasAttribute("src"))),

@@ -11,11 +11,18 @@ from tests.browser.echo_model import EchoHandler
 from tests.browser.sound.recorder import words_in
 from tests.fake_model import transcription_fields
 
+WAIT_S = 20
+
 
 class Recogniser(ThreadingHTTPServer):
-    """`refuses`: how many of the next requests are refused."""
+    """`refuses`: how many of the next requests are refused. Without `is_open` they wait."""
 
     refuses = 0
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.is_open = threading.Event()
+        self.is_open.set()
 
     @property
     def base_url(self) -> str:
@@ -29,6 +36,7 @@ class Handler(EchoHandler):
         if not self.path.endswith("/audio/transcriptions"):
             return super().do_POST()
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.is_open.wait(WAIT_S)
         fields = transcription_fields({"content-type": self.headers["Content-Type"]}, body)
         if self.server.refuses:
             self.server.refuses -= 1
@@ -46,7 +54,7 @@ class Handler(EchoHandler):
 
 @contextmanager
 def running_recogniser() -> Iterator[Recogniser]:
-    with Recogniser(("127.0.0.1", 0), Handler) as server:
+    with Recogniser() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server

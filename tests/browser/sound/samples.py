@@ -7,7 +7,7 @@ from tests.browser.files.samples import File
 from tests.browser.sound.recorder import RATE
 from tests.chat.files.sounds import tone
 
-# Records the microphone with the encoder of the browser; what it writes does not say how long it is.
+# Records the microphone with the encoder of the browser; its files do not say how long they are.
 ENCODE = """async (ms) => {
   const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
   const encoder = new MediaRecorder(stream, { mimeType: "audio/webm;codecs=opus" });

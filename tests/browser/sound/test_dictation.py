@@ -1,4 +1,4 @@
-"""Dictation: speech becomes text at the caret, and no sound is left; without a text, the sound is."""
+"""Dictation: speech becomes text at the caret, and only what did not is kept."""
 
 import re
 

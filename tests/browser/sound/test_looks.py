@@ -12,8 +12,8 @@ LONG = "a rather long name of the voice of the harbour master on tides.wav"
 # The targets of sound that are smaller than a thumb needs, on a phone.
 SMALL = """() => [...document.querySelectorAll(".sound-group button, .sound-player button")]
   .filter((one) => one.checkVisibility())
-  .filter((one) => one.getBoundingClientRect().height < 44 || one.getBoundingClientRect().width < 44)
-  .map((one) => one.outerHTML)"""
+  .map((one) => [one.outerHTML, one.getBoundingClientRect()])
+  .filter(([_, { width, height }]) => Math.min(width, height) < 44)"""
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def seen(heard, inspect):
     return inspect(heard.page)
 
 
-def test_the_recorder(heard, seen, recogniser, new_context):
+def test_the_recorder(heard, seen, recogniser):
     page = heard.page
     page.evaluate(NOTE_STREAMS)
     record(heard, 2)
@@ -51,13 +51,17 @@ def test_targets_are_large_enough_for_a_thumb(new_context, hearing_stack):
     assert page.evaluate(SMALL) == []
 
 
-def test_sounds_of_messages(heard, seen):
+def test_sounds_of_messages(heard, seen, recogniser):
     sentence = {"name": LONG, "mimeType": "audio/wav", "buffer": SENTENCE_FILE.read_bytes()}
+    recogniser.is_open.clear()
     attach(heard, sentence, tone_file())
     seen.look("sounds attached", part=".composer")
     are_ready(heard)
-    heard.ask("SAY Thank you.")
+    heard.send("SAY Thank you.")
+    expect(heard.answers).to_have_count(1)
+    recogniser.is_open.set()
     heard.questions.last.get_by_text("Transcript").first.click()
+    heard.ended()
     heard.questions.last.scroll_into_view_if_needed()
     seen.look("sounds of a message")
     heard.page.evaluate("() => (document.documentElement.dir = 'rtl')")

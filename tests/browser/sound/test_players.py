@@ -80,12 +80,15 @@ def test_a_sound_that_cannot_be_played_says_so(alice):
     expect(chips(alice)).to_contain_text("can’t be played now")
 
 
-def test_a_sent_sound_has_its_transcript(heard):
+def test_a_sent_sound_gets_its_transcript(heard, recogniser):
     sentence = {"name": "said.wav", "mimeType": "audio/wav", "buffer": SENTENCE_FILE.read_bytes()}
+    recogniser.is_open.clear()
     attach(heard, sentence)
     expect(heard.page.locator(".files-notice")).to_contain_text("It gets the transcript.")
     are_ready(heard)
-    heard.ask("SAY Thank you.")
+    heard.send("SAY Thank you.")
+    expect(heard.answers).to_have_count(1)
+    recogniser.is_open.set()
     transcript = heard.questions.last.locator("details")
     expect(transcript.locator("p")).to_be_hidden()
     transcript.get_by_text("Transcript").click()

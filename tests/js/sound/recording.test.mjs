@@ -87,6 +87,13 @@ test("without a microphone it says why, and can be tried again", async () => {
   hear(10);
 });
 
+test("a microphone that is asked for twice at once is opened once", async () => {
+  const { recording, seen } = setUp();
+  await Promise.all([recording.listen(), recording.listen()]);
+  recording.end();
+  assert.deepEqual([seen.opened, seen.closed], [1, 1]);
+});
+
 test("if the microphone does not come back, what was recorded stays", async () => {
   const { recording, seen, hear } = setUp({ refuse: (times) => times > 1 && "busy" });
   await recording.listen();

@@ -32,7 +32,7 @@ export const own = spoken("files", {
     audio: { some: "{model} can’t hear.", none: "{model} can’t hear, and there is no model here that does." },
   },
   transcriptInstead: "{model} can’t hear. It gets the transcript.",
-  useSeeing: "Use {model}",
+  useInstead: "Use {model}",
   sending: "Sending the files: {percent}",
   open: "Look at {name}",
   download: "Download {name}",

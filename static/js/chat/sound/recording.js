@@ -34,6 +34,8 @@ export class Recording {
   #mostSamples;
   /** @type {Microphone | null} */
   #microphone = null;
+  /** @type {Promise<Microphone> | null} */
+  #opening = null;
   /** @type {Resampler | null} */
   #resampler = null;
   /** @type {Int16Array<ArrayBuffer>[]} */
@@ -59,10 +61,12 @@ export class Recording {
     if (this.isFull || this.state.peek() === "recording" || this.state.peek() === "ended") return;
     this.problem.value = null;
     try {
-      this.#microphone ??= await this.#open();
+      this.#microphone ??= await (this.#opening ??= this.#open());
     } catch (error) {
       this.problem.value = /** @type {{code?: MicrophoneProblem}} */ (error).code ?? "failed";
       return;
+    } finally {
+      this.#opening = null;
     }
     // It was ended while the browser asked the person.
     if (/** @type {string} */ (this.state.peek()) === "ended") return this.#close();

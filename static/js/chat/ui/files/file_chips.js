@@ -93,7 +93,7 @@ function Blind({ store, input, sentences, instead = null }) {
   // Somebody who uses a free model is not offered one that costs.
   const other = (model.free && able.find((one) => one.free)) || able[0];
   return html`<p class="files-notice" role="status"><${Icon} name=${ICONS[input]} /><span>${other ? sentences.some(model.name) : sentences.none(model.name)}
-    ${other && html` <button type="button" class="link-button" onClick=${() => store.pickModel(other.id)}>${own.useSeeing(other.name)}</button>`}</span></p>`;
+    ${other && html` <button type="button" class="link-button" onClick=${() => store.pickModel(other.id)}>${own.useInstead(other.name)}</button>`}</span></p>`;
 }
 
 /** Lies over the page while files are dragged over it. */

@@ -1,4 +1,5 @@
-"""Pictures and models that cannot see them: what the page says before sending and afterwards."""
+"""Pictures and sound, and models that cannot see or hear them: what the page says before sending
+and afterwards."""
 
 import pytest
 from playwright.sync_api import expect
@@ -6,13 +7,14 @@ from playwright.sync_api import expect
 from tests.browser.chat_page import ChatPage
 from tests.browser.files.samples import are_ready, attach, bring, picture, text_file
 from tests.browser.prompts import QUICK
+from tests.browser.sound.samples import tone_file
 from tests.stack import Stack
 
 
 @pytest.fixture(scope="module")
 def seeing_stack(fake_model):
-    """A stack in which one of two models sees."""
-    models = {"HOLDFAST_VISION_MODELS": "think*"}
+    """A stack in which one of two models sees and hears."""
+    models = {"HOLDFAST_VISION_MODELS": "think*", "HOLDFAST_HEARING_MODELS": "think*"}
     with Stack(model_url=fake_model.base_url, workers=1, env=models) as running:
         yield running
 
@@ -34,6 +36,18 @@ def test_a_model_that_cannot_see_is_told_of_before_sending(new_context, seeing_s
     are_ready(alice)
     answer = alice.ask(f"{QUICK} What is this?")
     expect(answer).not_to_contain_text("can’t see")
+
+
+def test_a_model_that_cannot_hear_is_told_of_before_sending(new_context, seeing_stack):
+    alice = ChatPage(new_context().new_page(), seeing_stack.url).visit()
+    notice = alice.page.locator(".files-notice")
+    attach(alice, tone_file())
+    expect(notice).to_contain_text("can’t hear.")
+    notice.get_by_role("button", name="Use ").click()
+    expect(notice).to_have_count(0)
+    are_ready(alice)
+    answer = alice.ask(f"{QUICK} What is this?")
+    expect(answer).not_to_contain_text("can’t hear")
 
 
 def test_where_no_model_sees_the_page_says_so(alice):

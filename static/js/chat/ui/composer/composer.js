@@ -84,8 +84,8 @@ export function Composer({ store, onSend }) {
         triggerClass="model-button" trigger=${html`<span>${modelName}</span><${Icon} name="chevron" />`} />
       ${models.length === 0 && html`<span class="meta meta-warning">${text.noModel}</span>`}
       <span class="spacer"></span>
-      <${MicrophoneButton} store=${store} />
       <${AttachButton} store=${store} place=${place} />
+      <${MicrophoneButton} store=${store} />
       <${RoundButtons} store=${store} isRunning=${isRunning} isEmpty=${isEmpty} canSend=${Boolean(model)} />
     </div>
   </form>`;

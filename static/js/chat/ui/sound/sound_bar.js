@@ -97,11 +97,7 @@ function Notice({ problem, hasNoRoom }) {
 function Ends({ act }) {
   return html`${act.insert && html`<button type="button" class="button sound-insert" aria-label=${own.insert} title=${own.insert} onClick=${act.insert}>
       <${SoundIcon} name="insert" /><span>${own.insert}</span></button>`}
-    <${AttachEnd} act=${act} />`;
-}
-
-function AttachEnd({ act }) {
-  return html`<button type="button" class="round-button" aria-label=${own.attach} title=${own.attach} onClick=${act.attach}><${Icon} name="check" /></button>`;
+    <button type="button" class="round-button" aria-label=${own.attach} title=${own.attach} onClick=${act.attach}><${Icon} name="check" /></button>`;
 }
 
 /** Read alone, because it changes often. */
@@ -119,7 +115,7 @@ function Transcribing({ waits, act }) {
     <div class="sound-bar">
       <button type="button" class="quiet-button" aria-label=${own.cancel} title=${own.cancel} onClick=${act.discard}><${Icon} name="close" /></button>
       <p class="sound-transcribing" role="status">${waits ? html`<span class="meta-warning">${waits}</span>` : own.transcribing}</p>
-      <${AttachEnd} act=${act} />
+      <button type="button" class="quiet-button" aria-label=${own.attach} title=${own.attach} onClick=${act.attach}><${Icon} name="clip" /></button>
     </div>
   </div>`;
 }

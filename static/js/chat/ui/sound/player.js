@@ -23,22 +23,28 @@ export function Player({ file, source }) {
   useEffect(() => {
     audio.current.playbackRate = audio.current.defaultPlaybackRate = rate;
   }, [rate]);
+  const loading = useRef(null);
+  /** Resolves with the element, or null if it is on the page no more. */
   const load = async () => {
-    const element = audio.current;
-    if (!element.src || isBroken) element.src = (await source()) ?? "";
+    if (isBroken) loading.current = null;
+    // Once: what is asked meanwhile happens in its order.
+    loading.current ??= source().then((address) => audio.current && (audio.current.src = address ?? ""));
+    await loading.current;
+    return audio.current;
   };
   const toggle = async () => {
     if (isPlaying) return audio.current.pause();
-    await load();
-    takeTurn(audio.current, file.name);
+    const element = await load();
+    if (!element) return undefined;
+    takeTurn(element, file.name);
     // If it cannot be played, the element says so in an event.
-    return audio.current.play().catch(() => {});
+    return element.play().catch(() => {});
   };
   const seek = async (ms) => {
     // The element says so only once something of the sound is loaded.
     setAt(ms);
-    await load();
-    audio.current.currentTime = ms / 1_000;
+    const element = await load();
+    if (element) element.currentTime = ms / 1_000;
   };
   const label = (isPlaying ? own.stop : own.play)(file.name);
   return html`<div class="sound-player" role="group" aria-label=${file.name}>

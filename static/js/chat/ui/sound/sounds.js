@@ -25,7 +25,7 @@ export function AttachedSound({ store, file, children }) {
 export function SentSound({ store, file, isOnServer }) {
   return html`<div class="sound-card">
     <div class="sound-card-row">
-      <${Player} file=${file} source=${() => (isOnServer ? originalOf(file) : sourceOf(store, file, false))} />
+      <${Player} file=${file} source=${async () => (isOnServer ? originalOf(file) : sourceOf(store, file, false))} />
       ${isOnServer && html`<a class="quiet-button" href=${originalOf(file)} download=${file.name} aria-label=${files.download(file.name)} title=${files.download(file.name)}><${Icon} name="download" /></a>`}
     </div>
     ${file.text && html`<details class="sound-transcript"><summary><${Icon} name="chevron" />${own.transcript}</summary><p dir="auto">${file.text}</p></details>`}

@@ -5,6 +5,8 @@ else's. A conclusion from a refusal is kept only if the adapted request then suc
 (`chat/llm/request_form.py`), because a refusal may quote what somebody wrote.
 """
 
+import math
+import time
 from typing import Generic, TypeVar
 
 from chat.llm.endpoints import Model
@@ -12,26 +14,31 @@ from chat.llm.endpoints import Model
 Key = tuple[str, str, str]
 Value = TypeVar("Value")
 MAX_LEARNED = 10_000
+# A provider may teach a model to see or to hear.
+SENSES_S = 6 * 3600.0
 
 
 class Learned(Generic[Value]):
-    """A value for each of the latest MAX_LEARNED keys."""
+    """A value for each of the latest MAX_LEARNED keys, for at most `seconds` each."""
 
-    def __init__(self) -> None:
-        self._values: dict[Key, Value] = {}
+    def __init__(self, seconds: float = math.inf) -> None:
+        self._seconds = seconds
+        self._values: dict[Key, tuple[Value, float]] = {}
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._values
+        return self.get(key) is not None
 
     def __len__(self) -> int:
         return len(self._values)
 
     def get(self, key: Key) -> Value | None:
-        return self._values.get(key)
+        """None too if it was learned too long ago."""
+        value, until = self._values.get(key, (None, math.inf))
+        return value if time.monotonic() < until else None
 
     def add(self, key: Key, value: Value) -> None:
         self._values.pop(key, None)
-        self._values[key] = value
+        self._values[key] = value, time.monotonic() + self._seconds
         if len(self._values) > MAX_LEARNED:
             del self._values[next(iter(self._values))]
 
@@ -46,8 +53,8 @@ refuses_prefill: Learned[bool] = Learned()
 refuses_stream_options: Learned[bool] = Learned()  # by endpoint
 renamed_limit: Learned[bool] = Learned()
 refuses_system: Learned[bool] = Learned()
-refuses_pictures: Learned[bool] = Learned()
-refuses_sound: Learned[bool] = Learned()
+refuses_pictures: Learned[bool] = Learned(SENSES_S)
+refuses_sound: Learned[bool] = Learned(SENSES_S)
 refuses_modalities: Learned[bool] = Learned()
 echoes_prefill: Learned[bool] = Learned()  # by person
 # The closing mark of models whose template opens their thinking; by person.

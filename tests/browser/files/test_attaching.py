@@ -15,6 +15,7 @@ from tests.browser.files.samples import (
     text_file,
 )
 from tests.browser.prompts import QUICK
+from tests.browser.stored_data import is_kept
 from tests.stack import wait_for
 
 
@@ -116,6 +117,33 @@ def test_a_file_is_removed_with_the_keyboard_and_the_server_forgets_it(alice):
     alice.page.keyboard.press("Enter")
     expect(alice.field).to_be_focused()
     expect(alice.page.get_by_role("status").filter(has_text="Removed: one.png")).to_be_attached()
+
+
+def test_one_says_what_a_picture_shows(alice, inspect):
+    page = alice.page
+    seen = inspect(page)
+    attach(alice, picture())
+    page.get_by_role("button", name="Describe sea.png").press("Enter")
+    field = page.get_by_role("textbox", name="What does the picture show?")
+    expect(field).to_be_focused()
+    seen.look("describing a picture", part=".dialog")
+    field.fill("A blue\nlighthouse")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Describe sea.png")).to_be_focused()
+    page.get_by_role("button", name="Describe sea.png").click()
+    expect(field).to_have_value("")
+    field.fill("A blue lighthouse")
+    field.press("Enter")
+    expect(page.get_by_role("button", name="Describe sea.png")).to_be_focused()
+    shown_after_reload = page.locator(".file-chip-alt-set")
+    is_kept(page, "sea.png")
+    page.reload()
+    expect(shown_after_reload).to_be_visible()
+    are_ready(alice)
+    alice.ask(f"{QUICK} What is this?")
+    expect(page.get_by_role("button", name="Look at A blue lighthouse")).to_be_visible()
+    page.reload()
+    expect(page.get_by_role("button", name="Look at A blue lighthouse")).to_be_visible()
 
 
 def test_a_refused_file_says_why_and_keeps_the_text_and_the_others(alice, shot):

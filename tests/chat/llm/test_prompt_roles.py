@@ -201,6 +201,15 @@ async def test_the_number_of_learned_facts_is_bounded(monkeypatch):
     assert [number for number in range(9) if ("", "u", str(number)) in known] == [6, 7, 8]
 
 
+def test_what_was_learned_for_a_while_is_forgotten():
+    key = ("", "http://host", "model")
+    short, long = learned.Learned(seconds=0), learned.Learned(seconds=60)
+    for known in (short, long):
+        known.add(key, True)
+    assert (key in short, short.get(key)) == (False, None)
+    assert (key in long, long.get(key)) == (True, True)
+
+
 @pytest.mark.parametrize("continuation", ["ask", "prefill"])
 async def test_an_answer_can_be_continued_on_a_strict_server(server, continuation):
     server.refuses = refuses_odd_roles

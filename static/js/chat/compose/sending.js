@@ -201,7 +201,7 @@ export class Sending {
    * @param {Item} item
    */
   #postInto(project, { id, chat, text: content, model, parent, edit, temporary, files }) {
-    const ids = files?.length ? files.map((file) => file.id) : undefined;
+    const ids = files?.length ? files.map(({ id: file, alt }) => (alt ? { id: file, alt } : file)) : undefined;
     return api.send(chat, { id, text: content, model, parent, edit, temporary, project, files: ids, person: this.#store.user.peek()?.id ?? null });
   }
 

@@ -214,6 +214,16 @@ export class Attaching {
   }
 
   /**
+   * Note what a picture shows, in its author's words.
+   * @param {string} id
+   * @param {string} alt
+   */
+  describe(id, alt) {
+    this.#show(id, { alt });
+    return this.#write(() => this.#store.change(id, { alt }));
+  }
+
+  /**
    * Forget the files of messages that are not in the send queue: another tab has sent or lost them.
    * @param {(message: string) => boolean} isQueued
    */
@@ -520,11 +530,11 @@ export class Attaching {
 }
 
 /**
- * @param {Pick<Attached, "id" | "name" | "bytes" | "kind" | "addedMs"> & {width?: number, height?: number, duration_ms?: number}} known
+ * @param {Pick<Attached, "id" | "name" | "bytes" | "kind" | "addedMs"> & {width?: number, height?: number, duration_ms?: number, alt?: string}} known
  * @returns {Attached}
  */
-function attachedOf({ id, name, bytes, kind, addedMs, width, height, duration_ms }) {
-  return { id, name, bytes, kind, addedMs, width, height, duration_ms, state: "uploading", progress: signal(0), problem: null, preview: null, file: null, isStored: false, isSent: false };
+function attachedOf({ id, name, bytes, kind, addedMs, width, height, duration_ms, alt = "" }) {
+  return { id, name, bytes, kind, addedMs, width, height, duration_ms, alt, state: "uploading", progress: signal(0), problem: null, preview: null, file: null, isStored: false, isSent: false };
 }
 
 /**
@@ -532,6 +542,6 @@ function attachedOf({ id, name, bytes, kind, addedMs, width, height, duration_ms
  * @param {string} place
  * @returns {FileRecord}
  */
-function recordOf({ id, name, bytes, kind, addedMs, width, height, duration_ms, picture, file }, place) {
-  return { id, place, name, bytes, kind, addedMs, ...(width && { width, height }), ...(duration_ms && { duration_ms }), ...(picture && { preview: picture }), ...(file && { file }) };
+function recordOf({ id, name, bytes, kind, addedMs, width, height, duration_ms, alt, picture, file }, place) {
+  return { id, place, name, bytes, kind, addedMs, ...(alt && { alt }), ...(width && { width, height }), ...(duration_ms && { duration_ms }), ...(picture && { preview: picture }), ...(file && { file }) };
 }

@@ -23,6 +23,7 @@ import * as places from "./places.js";
  * @property {number} [width] of the preview
  * @property {number} [height]
  * @property {number} [duration_ms] of sound
+ * @property {string} alt what its author says that it shows; "" for nothing
  * @property {File | null} file as the server knows it, once it is ready
  * @property {boolean} isStored whether the browser's database has it
  * @property {boolean} isSent whether the chat has it already: of a message that is edited, or made by a model
@@ -189,7 +190,8 @@ export class Attachments {
  * @param {Attached} attached
  * @returns {File & {isSent?: boolean}}
  */
-export function fileOf({ id, kind, name, bytes, width, height, duration_ms, file, isSent }) {
-  const known = file ?? { id, kind, name, bytes, ...(width && { width, height }), ...(duration_ms && { duration_ms }) };
+export function fileOf({ id, kind, name, bytes, width, height, duration_ms, alt, file, isSent }) {
+  const begun = file ?? { id, kind, name, bytes, ...(width && { width, height }), ...(duration_ms && { duration_ms }) };
+  const known = alt ? { ...begun, alt } : begun;
   return isSent ? { ...known, isSent } : known;
 }

@@ -20,6 +20,7 @@ const wavKey = (id) => `${id}/wav`;
  * @property {number} [height]
  * @property {ArrayBuffer} [preview] a small picture
  * @property {number} [duration_ms] of sound
+ * @property {string} [alt] what its author says that it shows
  * @property {import("../log/fold.js").File} [file] as the server knows it, once it is ready
  */
 

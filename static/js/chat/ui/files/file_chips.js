@@ -40,16 +40,29 @@ function Chip({ store, file }) {
   };
   const sound = file.kind === "audio" && lazyModule("sound");
   return html`<li class=${`file-chip file-chip-${state}${sound ? " file-chip-sound" : ""}`} ref=${chip}>
-    ${sound ? html`<${sound.AttachedSound} store=${store} file=${file}><${State} file=${file} /></${sound.AttachedSound}>` : html`<${Face} file=${file} />`}
+    ${sound ? html`<${sound.AttachedSound} store=${store} file=${file}><${State} file=${file} /></${sound.AttachedSound}>` : html`<${Face} store=${store} file=${file} />`}
     ${isRefused && problem?.canRetry && html`<button key="retry" type="button" class="quiet-button" aria-label=${own.retry(name)} title=${own.tryAgain}
       onClick=${() => act((attaching) => attaching.retry(file.id))}><${Icon} name="again" /></button>`}
     <button key="remove" type="button" class="quiet-button file-chip-remove" aria-label=${own.remove(name)} title=${own.remove(name)} onClick=${remove}><${Icon} name="close" /></button>
   </li>`;
 }
 
-function Face({ file }) {
-  const { name, kind, preview } = file;
-  return html`<span class="file-chip-picture">${preview ? html`<img src=${preview} alt="" />` : html`<${Icon} name=${ICONS[kind] ?? "file"} />`}</span>
+function Face({ store, file }) {
+  const { name, kind, preview, alt } = file;
+  const shown = preview ? html`<img src=${preview} alt="" />` : html`<${Icon} name=${ICONS[kind] ?? "file"} />`;
+  const describe = async (event) => {
+    const opener = event.currentTarget;
+    try {
+      const { openDescription } = await import("./description.js");
+      openDescription(store, file, opener);
+    } catch {
+      store.toasts.show(text.unreachable, { isProblem: true });
+    }
+  };
+  return html`${preview && kind === "image" && file.state !== "refused"
+      ? html`<button type="button" class="file-chip-picture file-chip-describe" aria-label=${own.describe(name)} title=${alt || own.describe(name)} onClick=${describe}>${shown}
+          <span class=${alt ? "file-chip-alt file-chip-alt-set" : "file-chip-alt"} aria-hidden="true">${own.alt}</span></button>`
+      : html`<span class="file-chip-picture">${shown}</span>`}
     <span class="file-chip-text">
       <span class="file-chip-name" dir="auto" title=${name}>${name}</span>
       <${State} file=${file} />

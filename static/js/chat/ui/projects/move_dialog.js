@@ -2,7 +2,7 @@
 import { html, useId } from "../../../preact.js";
 import { text } from "../../text.js";
 import { Icon } from "../icons.js";
-import { Modal } from "./modal.js";
+import { Modal } from "../dialogs/modal.js";
 import { own } from "./texts.js";
 
 export function MoveDialog({ store, chat }) {

@@ -5,7 +5,7 @@ import { uuid7 } from "../../lib/ids.js";
 import { isComposing } from "../../lib/input_method.js";
 import { viewOf } from "../../list/projects.js";
 import { text } from "../../text.js";
-import { Modal } from "./modal.js";
+import { Modal } from "../dialogs/modal.js";
 import { own } from "./texts.js";
 
 const MAX_NAME = 100;

@@ -50,13 +50,51 @@ def titles_of(owner_id: uuid.UUID, chat_ids: Iterable[uuid.UUID]) -> dict[uuid.U
 
 async def rename(owner: User, chat_id: uuid.UUID, title: str, change_id: ChangeId = None) -> None:
     """Set the title; no model renames the chat after that."""
-
-    def put(chat: Chat) -> list[str]:
-        chat.title, chat.title_by = title, Chat.TitleBy.USER
-        return ["title", "title_by"]
-
+    await sync_to_async(own_chat)(owner, chat_id)
     event = ev.ChatRenamed(chat=str(chat_id), title=title, by="user")
-    await _change(owner, chat_id, event, change_id, "title", put)
+    event_id = f"{chat_id}:title:{change_id or uuid.uuid4()}"
+    entry = await append_within(owner, chat_id, event, event_id)
+    again = await sync_to_async(_write_title)(owner, chat_id, entry, title)
+    await _name_again(owner, chat_id, again)
+
+
+async def tell_title_by_model(owner: User, chat_id: uuid.UUID, title: str) -> None:
+    """Append the title that a model has given and that the row has."""
+    event = ev.ChatRenamed(chat=str(chat_id), title=title, by="model")
+    entry = await _append(owner, chat_id, event, f"{chat_id}:titled")
+    again = await sync_to_async(_write_title)(owner, chat_id, entry, None)
+    await _name_again(owner, chat_id, again)
+
+
+def _write_title(
+    owner: User, chat_id: uuid.UUID, entry: str, title: str | None
+) -> tuple[str, str] | None:
+    """Write a person's title to the row, or note the entry of a model's (None).
+
+    A person may rename the chat while a model's title is being appended. If the model's entry is
+    the later one, this returns the person's title, and an event id, to append it once more.
+    """
+    with transaction.atomic():
+        chat = Chat.objects.select_for_update().filter(id=chat_id, owner=owner).first()
+        if chat is None:
+            raise ChatNotFound
+        last, by_user = chat.set_by.get("title", START), chat.title_by == Chat.TitleBy.USER
+        is_latest = is_after(entry, last)
+        if title is not None and (is_latest or not by_user):
+            chat.title, chat.title_by = title, Chat.TitleBy.USER
+        chat.set_by["title"] = entry if is_latest else last
+        chat.save(update_fields=["title", "title_by", "set_by"])
+        model_is_later = by_user and is_latest if title is None else not (by_user or is_latest)
+        return (chat.title, f"{chat_id}:title:{entry}:again") if model_is_later else None
+
+
+async def _name_again(owner: User, chat_id: uuid.UUID, named: tuple[str, str] | None) -> None:
+    if named is None:
+        return
+    title, event_id = named
+    event = ev.ChatRenamed(chat=str(chat_id), title=title, by="user")
+    entry = await _append(owner, chat_id, event, event_id)
+    await sync_to_async(_write_title)(owner, chat_id, entry, title)
 
 
 async def instruct(owner: User, chat_id: uuid.UUID, instructions: str) -> None:

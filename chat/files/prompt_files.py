@@ -13,11 +13,14 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-import orjson
-
 from chat.files import objects
+<<<<<<< HEAD
 from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens, sound_key
 from chat.files.transcribing.texts import transcripts_of
+=======
+from chat.files.document_text import pages_of
+from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens
+>>>>>>> main
 from chat.llm.endpoints import Model
 from chat.llm.prompt import PromptMessage, answer_reserve
 from chat.llm.tokens import (
@@ -212,7 +215,7 @@ class _Excerpt:
 def _render_document(file: Facts, room: _Room) -> tuple[str, list[str], int]:
     excerpt = _Excerpt()
     if min(room.tokens, room.document_tokens) > 0:
-        for page in orjson.loads(objects.read_rendition(uuid.UUID(file["id"]), "text")):
+        for page in pages_of(uuid.UUID(file["id"])):
             _add_page(excerpt, file, page, room)
     if not excerpt.texts:
         room.withhold(file, "window")

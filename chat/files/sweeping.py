@@ -17,6 +17,7 @@ from accounts.models import User
 from chat import events as ev
 from chat.files import objects, uploads
 from chat.models import Chat, Reply, StoredFile
+from chat.search import indexer
 from streams.log import get_log
 
 logger = logging.getLogger(__name__)
@@ -30,9 +31,10 @@ State = StoredFile.State
 
 async def erase_marked() -> None:
     """Remove the files that are marked as erased. Their chats are told first: the log drops an
-    event that it has."""
+    event that it has. Search then reads these chats again, without the texts of the files."""
     marked = Q(chat=None, state=State.ERASED)
     told = StoredFile.objects.filter(marked, erased_from__isnull=False).select_related("owner")
+    forgotten = 0
     for row in [row async for row in told]:
         if await Reply.objects.filter(chat=row.erased_from, outbox__isnull=False).aexists():
             continue  # The message itself may not be in the log yet.
@@ -40,9 +42,12 @@ async def erase_marked() -> None:
         event = ev.log_event(chat_id, ev.FileErased(file=str(row.id)), f"{row.id}:erased")
         if await Chat.objects.filter(id=chat_id, owner=row.owner).aexists():
             await get_log().append(row.owner.stream, [event])
-            # What was said in it is no longer found.
-            await Chat.objects.filter(id=chat_id).aupdate(search_due_at=timezone.now())
-        await StoredFile.objects.filter(id=row.id).aupdate(erased_from=None)
+        if await sync_to_async(_erase_bytes)(row):
+            await sync_to_async(indexer.forget)(uuid.UUID(chat_id))
+            await StoredFile.objects.filter(id=row.id).aupdate(erased_from=None)
+            forgotten += 1
+    if forgotten:
+        await sync_to_async(indexer.drop_traces)()
     await sync_to_async(_erase_all)(marked & Q(erased_from=None))
 
 
@@ -77,10 +82,16 @@ def _erase_all(which: Q) -> None:
     rows = StoredFile.objects.filter(which).order_by("created_at")
     while batch := list(rows.exclude(id__in=failed)[:BATCH]):
         for row in batch:
-            try:
-                objects.erase(row.id)
-            except OSError:
-                logger.exception("file %s could not be erased; trying again later", row.id)
+            if _erase_bytes(row):
+                StoredFile.objects.filter(id=row.id, state=State.ERASED).delete()
+            else:
                 failed.add(row.id)
-                continue
-            StoredFile.objects.filter(id=row.id, state=State.ERASED).delete()
+
+
+def _erase_bytes(row: StoredFile) -> bool:
+    try:
+        objects.erase(row.id)
+    except OSError:
+        logger.exception("file %s could not be erased; trying again later", row.id)
+        return False
+    return True

@@ -19,9 +19,10 @@ from billing import holds
 from billing.errors import BillingError
 from billing.models import Usage
 from billing.token_usage import TokenUsage
-from chat import events as ev
+from chat import chats
 from chat.charging import pricing
 from chat.charging.attempts import usage_of_stored
+from chat.errors import ChatNotFound
 from chat.generation.title_text import title_in
 from chat.llm.catalogue import Catalogue, Model, UnknownModelError
 from chat.llm.client import Delta, Finish, stream_answer
@@ -31,7 +32,6 @@ from chat.llm.user_models import find_for_call
 from chat.models import Chat
 from chat.work_orders import WorkOrder
 from streams.errors import StreamsError
-from streams.log import get_log
 
 logger = logging.getLogger(__name__)
 
@@ -63,10 +63,16 @@ async def improve(order: WorkOrder, texts: Sequence[str], catalogue: Catalogue) 
     try:
         title = await _ask_model(order, texts, catalogue)
         if title and await sync_to_async(_set_title)(order, title):
-            event = ev.ChatRenamed(chat=order.chat_id, title=title, by="model")
-            logged = ev.log_event(order.chat_id, event, f"{order.chat_id}:titled")
-            await get_log().append(order.stream, [logged])
-    except (ProviderError, UnknownModelError, StreamsError, BillingError, DatabaseError) as error:
+            chat = order.reply.chat
+            await chats.tell_title_by_model(chat.owner, chat.id, title)
+    except (
+        ProviderError,
+        UnknownModelError,
+        ChatNotFound,
+        StreamsError,
+        BillingError,
+        DatabaseError,
+    ) as error:
         logger.info("no title for chat %s: %s", order.chat_id, error)
     except TimeoutError:
         logger.info("no title for chat %s: it took too long", order.chat_id)

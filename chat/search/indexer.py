@@ -20,8 +20,10 @@ from django.utils import timezone
 
 from chat.events import MessageCompleted, MessageCreated, MessageError
 from chat.models import Chat, MessageText
+from chat.search.file_texts import texts_of
 from chat.search.speech import sounds_in, speech_in, with_messages_of_files
-from chat.search.words import VERSION, searchable
+from chat.search.words import MAX_CHARS, VERSION, searchable
+from streams.cursors import START
 from streams.log import Entry, get_log
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,8 @@ ENTRIES_AT_A_TIME = 200
 # A send becomes due shortly before its entries are in the log.
 DUE_FOR = timedelta(milliseconds=500)
 PAUSE_S = 1.0
+BEFORE_ALL = "0-1"  # a position before all entries, like START
+STORAGE_PAUSE = timedelta(minutes=1)
 
 
 async def catch_up_all() -> None:
@@ -50,15 +54,34 @@ async def catch_up(limit: int = CHATS_AT_A_TIME) -> int:
         except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, DataError):
             # A chat that cannot be read must not prevent indexing the others.
             logger.exception("chat %s cannot be indexed", chat.id)
-            await sync_to_async(_put_off)(chat)
+            await sync_to_async(_put_off)(chat, None)
+        except OSError as error:
+            logger.warning(
+                "chat %s is indexed later, as its files cannot be read: %s", chat.id, error
+            )
+            await sync_to_async(_put_off)(chat, timezone.now() + STORAGE_PAUSE)
     return len(due)
 
 
 def start_over() -> int:
     """Make every chat due from its start; returns how many. Existing texts stay indexed. Sync."""
     return Chat.objects.filter(is_temporary=False).update(
-        searchable_to="0-0", search_due_at=timezone.now() - DUE_FOR
+        searchable_to=START, search_due_at=timezone.now() - DUE_FOR
     )
+
+
+def forget(chat_id: uuid.UUID) -> None:
+    """Delete the texts of a chat, and make it due from its start: one of its files was erased, and
+    its words with it. Sync."""
+    with transaction.atomic():
+        chat = Chat.objects.select_for_update().filter(id=chat_id).first()
+        if chat is None:
+            return
+        # Another position than before, so that nobody stores what was read before this.
+        chat.searchable_to = BEFORE_ALL if chat.searchable_to == START else START
+        chat.search_due_at = timezone.now() - DUE_FOR
+        chat.save(update_fields=["searchable_to", "search_due_at"])
+        MessageText.objects.filter(chat_id=chat_id).delete()
 
 
 def due_count() -> int:
@@ -87,7 +110,7 @@ async def _catch_up(chat: Chat) -> None:
         after = to
         if not more:
             break
-    if chat.searchable_to == "0-0":
+    if chat.searchable_to == START:
         await sync_to_async(_drop_others)(chat, seen)
 
 
@@ -135,9 +158,10 @@ def _completed_message(entry: Entry) -> tuple[str, str, str] | None:
 
 
 def _of_user(data: dict[str, Any]) -> str:
-    """What somebody wrote, and the names of the files that they attached."""
-    names = [file["name"] for file in data.get("files") or ()]
-    return "\n".join(part for part in (data.get("text"), *names) if part)
+    """What somebody wrote, and what is found of the files that they attached."""
+    written = data.get("text") or ""
+    texts = texts_of(data.get("files") or [], MAX_CHARS - len(written[:MAX_CHARS]))
+    return "\n".join(part for part in (written, *texts) if part)
 
 
 def _store(chat: Chat, texts: list[MessageText], after: str, to: str, is_last: bool) -> bool:
@@ -179,5 +203,5 @@ def drop_traces() -> None:
             )
 
 
-def _put_off(chat: Chat) -> None:
-    Chat.objects.filter(id=chat.id).update(search_due_at=None)
+def _put_off(chat: Chat, until: datetime | None) -> None:
+    Chat.objects.filter(id=chat.id).update(search_due_at=until)

@@ -35,7 +35,24 @@ def snippet(text: str, terms: list[Term]) -> list[Part]:
         start, end, term_count = _window(shown, matches)
         if len(text) <= chars or (term_count == wanted and end < len(shown)):
             break
+    if not matches and (further := _further(text, terms)):
+        return [["…", False], *snippet(further, terms)]
     return _cut(shown, matches, start, end)
+
+
+def _further(text: str, terms: list[Term]) -> str:
+    """The part of a long text, such as a document's, where a term seems to be.
+
+    Finding letters takes much less time than splitting all of the text into words."""
+    letters = text.casefold()
+    if len(letters) != len(text):  # The places are not the same.
+        letters = text.lower()
+    for term in terms:
+        at = -1 if term.is_excluded else letters.find(term.words[0], MAX_SEARCH_CHARS)
+        if at >= 0:
+            start = _word_start(text, max(0, at - BEFORE_CHARS), at)
+            return text[start : start + FIRST_SEARCH_CHARS]
+    return ""
 
 
 def _cut(text: str, matches: list[tuple[int, int, int]], start: int, end: int) -> list[Part]:

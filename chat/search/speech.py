@@ -1,7 +1,7 @@
 """Finds messages by what is said in their sound.
 
-A transcript comes after the message that has the sound, and is gone with the sound. So when the log
-says that there is one, or that a file was deleted, the messages with this file are indexed again.
+A transcript comes after the message that has the sound. So when the log says that there is one, the
+messages with this file are indexed again.
 """
 
 import uuid
@@ -9,17 +9,15 @@ from collections.abc import Sequence
 
 import orjson
 
-from chat.events import FileErased, FileTranscribed, MessageCreated
+from chat.events import FileTranscribed, MessageCreated
 from chat.models import StoredFile, Transcript
 from streams.cursors import is_after
 from streams.log import Entry, get_log
 
-_OF_FILES = (FileErased.type, FileTranscribed.type)
-
 
 async def with_messages_of_files(stream: str, chat_id: str, entries: list[Entry]) -> list[Entry]:
     """The entries, and before them those of earlier messages whose files they are about."""
-    about = [orjson.loads(entry.data)["file"] for entry in entries if entry.type in _OF_FILES]
+    about = [orjson.loads(entry.data)["file"] for entry in entries if entry.type == FileTranscribed.type]
     if not about:
         return entries
     marks = [f'"{file_id}"'.encode() for file_id in about]

@@ -107,7 +107,7 @@ async def _visit(browser: Browser, url: str, line: tuple[int, float, bool]) -> d
         await slowed(page)
     await page.add_init_script(WATCH)
     await page.goto(url)
-    await page.wait_for_function("window.there.send")
+    await page.wait_for_function("() => window.there.send")
     await asyncio.sleep(0.5)
     found: dict[str, float] = await page.evaluate(READ)
     found |= {"requests": len(sizes), "bytes": sum(sizes)}
@@ -124,7 +124,7 @@ async def _slow_phone(browser: Browser, bench: Bench) -> None:
     await slowed(page)
     await page.add_init_script(WATCH_KEYS)
     await page.goto(bench.url)
-    await page.wait_for_function("document.querySelector('.composer [type=submit]')")
+    await page.wait_for_function("() => document.querySelector('.composer [type=submit]')")
     field = page.locator(".composer-field")
     await field.tap()
     longest = {"on the empty page": await _type(page)}

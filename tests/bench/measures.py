@@ -13,6 +13,7 @@ from tests.bench import (
     transport,
 )
 from tests.bench.bench import Measure
+from tests.bench.files import readers, uploads
 
 MEASURES: dict[str, Measure] = {
     "idle": lasting.idle,
@@ -31,6 +32,8 @@ MEASURES: dict[str, Measure] = {
     "reading": reading.reading,
     "long-chat": long_chat.long_chat,
     "long-send": long_send.long_send,
+    "files": uploads.files,
+    "slow-readers": readers.slow_readers,
     "followers": lasting.followers,
     "killed": lasting.killed,
     "deployed": lasting.deployed,

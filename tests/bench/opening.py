@@ -47,12 +47,12 @@ async def opening(bench: Bench) -> None:
         for name, chat in (("1,000", small), ("10,000", large)):
             await _report(bench, person, chat, f"{name} events", name == "10,000")
         await _report(bench, person, short, "10,000 events, no deltas", False)
-        alone = await _measure(bench, person, large)
+        alone = await measure_opening(bench, person, large)
         others = 10_000 if bench.quick else 100_000
         for _ in range(others // 10_000):
             await fill(log, stream, str(uuid.uuid4()), 10_000)
-        beside = await _measure(bench, person, large)
-        again = await _measure(bench, person, large)
+        beside = await measure_opening(bench, person, large)
+        again = await measure_opening(bench, person, large)
         both = [min(a, b) for a, b in zip(beside, again, strict=True)]
         for way, before, after in zip(("HTTP", "socket"), alone, both, strict=True):
             more = 100 * (after / before - 1)
@@ -114,7 +114,7 @@ def _exchange(chat: str, asked: str, reply: str, parent: str | None, deltas: int
 
 
 async def _report(bench: Bench, person: Person, chat: str, name: str, budget: bool) -> None:
-    http, socket = await _measure(bench, person, chat)
+    http, socket = await measure_opening(bench, person, chat)
     must, aim = (60, 15) if budget else (None, None)
     bench.rows += [
         Row("opening", f"HTTP: {name}", http, "ms", must, aim),
@@ -122,7 +122,7 @@ async def _report(bench: Bench, person: Person, chat: str, name: str, budget: bo
     ]
 
 
-async def _measure(bench: Bench, person: Person, chat: str) -> tuple[float, float]:
+async def measure_opening(bench: Bench, person: Person, chat: str) -> tuple[float, float]:
     """Returns the median ms to read the chat by HTTP, and to follow it by socket until live."""
     by_http, by_socket = [], []
     for _ in range(QUICK_REPEATS if bench.quick else REPEATS):

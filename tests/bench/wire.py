@@ -27,11 +27,16 @@ class Http:
     async def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes, int]:
-        """Returns status, headers, body as sent, and the size of the whole response in bytes."""
-        data = b"" if body is None else orjson.dumps(body)
+        """Returns status, headers, body as sent, and the size of the whole response in bytes.
+
+        A body of bytes is sent as it is, any other as JSON.
+        """
+        is_raw = isinstance(body, bytes)
+        data = b"" if body is None else body if is_raw else orjson.dumps(body)
         fields = {"Host": self.host, "Cookie": self.cookie} | (headers or {})
         if body is not None:
-            fields |= {"Content-Type": "application/json", "Content-Length": str(len(data))}
+            kind = "application/octet-stream" if is_raw else "application/json"
+            fields |= {"Content-Type": kind, "Content-Length": str(len(data))}
             fields |= {"X-CSRFToken": self.cookies.get("csrftoken", ""), "Origin": self.url}
         head = "".join(f"{name}: {value}\r\n" for name, value in fields.items() if value)
         asked = f"{method} {path} HTTP/1.1\r\n{head}\r\n".encode() + data

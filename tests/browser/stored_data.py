@@ -38,7 +38,7 @@ SHELL_READY = """async () => {
 
 def shell_ready(page: Page) -> None:
     page.evaluate(SHELL_READY)
-    page.wait_for_function("navigator.serviceWorker.controller !== null")
+    page.wait_for_function("() => navigator.serviceWorker.controller !== null")
 
 
 def is_kept(page: Page, *parts: str) -> None:

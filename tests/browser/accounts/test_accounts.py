@@ -165,8 +165,13 @@ def test_a_passkey_is_added_and_signs_in(new_context, stack_page, mailbox, shot)
     page.goto(f"{base}/settings")
     with page.expect_navigation():
         page.get_by_role("button", name="Sign out").click()
-    page.goto(f"{base}/account/login/")
-    page.get_by_role("button", name="Sign in with a passkey").click()
+    page.route("**/webauthn.*js", lambda route: None)
+    page.goto(f"{base}/account/login/", wait_until="commit")
+    button = page.get_by_role("button", name="Sign in with a passkey")
+    # A click before the script is there would submit the form without a passkey.
+    expect(button).to_be_disabled()
+    page.unroute_all()
+    button.click()
     expect(page.locator(".account-name")).to_contain_text("passkey@example.org")
 
 

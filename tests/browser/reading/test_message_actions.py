@@ -129,7 +129,7 @@ def test_the_stepper_has_the_focus_while_a_long_version_is_drawn(echo):
     echo.page.evaluate(NOTE_FOCUS_WHILE_DRAWING)
     echo.page.get_by_role("button", name="Previous version").press("Enter")
     expect(echo.page.get_by_role("group", name="Version 1 of 2")).to_be_visible()
-    echo.page.wait_for_function("window.focusWhileDrawing")
+    echo.page.wait_for_function("() => window.focusWhileDrawing")
     assert echo.page.evaluate("window.focusWhileDrawing") == "Next version"
     expect(echo.answers.last.locator(".md[data-drawing]")).to_have_count(0)
     expect(echo.page.get_by_role("button", name="Next version")).to_be_focused()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat import chats
 from chat.generation.title_text import TITLE_MAX_CHARS, title_in
 from chat.llm.catalogue import reset_catalogue
 from chat.models import Chat
@@ -263,3 +264,45 @@ async def test_the_first_words_stay_when_there_is_no_title(titled, worker, alice
             await asyncio.sleep(0.02)
     chat = await Chat.objects.aget()
     assert (chat.title, chat.title_by) == (ASKED, "start")
+
+
+# A person renames the chat while the model's title, which the row has, is being appended
+
+
+@pytest.fixture
+async def titled_row(alice, worker):
+    _, reply = await alice.send(ASKED)
+    await alice.settled(reply)
+    await Chat.objects.aupdate(title=BREAD, title_by=Chat.TitleBy.MODEL)
+    return await Chat.objects.select_related("owner").aget()
+
+
+async def assert_named(alice, title):
+    chat = await Chat.objects.aget()
+    assert ((await alice.transcript()).title, chat.title, chat.title_by) == (title, title, "user")
+
+
+async def test_a_persons_title_holds_if_the_models_is_appended_later(alice, titled_row):
+    await chats.rename(titled_row.owner, titled_row.id, "Mine")
+    await chats.tell_title_by_model(titled_row.owner, titled_row.id, BREAD)
+    await assert_named(alice, "Mine")
+
+
+async def test_it_holds_if_the_row_is_written_later_as_well(alice, titled_row, monkeypatch):
+    append = chats.append_within
+
+    async def append_and_let_the_model_be_next(*args):
+        entry = await append(*args)
+        await chats.tell_title_by_model(titled_row.owner, titled_row.id, BREAD)
+        return entry
+
+    monkeypatch.setattr(chats, "append_within", append_and_let_the_model_be_next)
+    await chats.rename(titled_row.owner, titled_row.id, "Mine")
+    await assert_named(alice, "Mine")
+
+
+async def test_a_models_title_that_was_appended_before_changes_nothing(alice, titled_row):
+    await chats.tell_title_by_model(titled_row.owner, titled_row.id, BREAD)
+    await chats.rename(titled_row.owner, titled_row.id, "Mine")
+    await chats.tell_title_by_model(titled_row.owner, titled_row.id, BREAD)
+    await assert_named(alice, "Mine")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from asgiref.sync import async_to_sync, sync_to_async
+from django.core.files.storage import default_storage
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
@@ -16,12 +17,15 @@ from django.utils import timezone
 
 from accounts.models import User
 from chat.errors import SearchTooSlow
+from chat.files import uploads
 from chat.generation.worker import Worker
 from chat.models import Chat, MessageText
 from chat.personal_data import merge_guest
 from chat.search import indexer, recut
 from chat.search.search import _time_limit, search
 from chat.search.words import VERSION, searchable
+from tests.chat.files.file_requests import upload
+from tests.chat.workers import working
 from tests.fake_model import text_of
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
@@ -435,3 +439,56 @@ def test_the_migration_keeps_the_triggers_of_the_index(owner):
     finally:
         executor = MigrationExecutor(connection)
         executor.migrate(executor.loader.graph.leaf_nodes())
+
+
+# Files
+
+
+async def test_the_text_of_a_document_is_found_until_the_file_is_deleted(worker, alice):
+    text = "Sea and sky. " * 8_000 + "The armadillo swims. " + "Sand. " * 100
+    file_id = await upload(alice, text.encode(), "Beach.txt")
+    message, reply = await alice.send("[[tokens=2]] Read", files=[file_id])
+    await alice.settled(reply)
+    await until_found(alice, "armadillo", message)
+    [result] = await look(alice, "armadillo")
+    shown = result["messages"][0]["snippet"]
+    assert ["armadillo", True] in shown
+    assert len("".join(part for part, _ in shown)) < 300
+    await sync_to_async(uploads.delete_file)(await User.objects.aget(), uuid.UUID(file_id))
+    async with asyncio.timeout(30):
+        while message in await found(alice, "armadillo") or not await found(alice, "beach"):
+            await asyncio.sleep(0.05)
+    await nothing_due()
+    assert await found(alice, "beach") == [message]
+    assert not await MessageText.objects.filter(text__contains="armadillo").aexists()
+
+
+async def test_what_was_read_before_a_file_was_erased_is_not_stored(no_worker, alice):
+    message, _ = await alice.send("[[tokens=2]] armadillo")
+    chat = await Chat.objects.select_related("owner").aget()
+    text = MessageText(message_id=message, role="user", text="x", words="x", said_at=timezone.now())
+    await sync_to_async(indexer.forget)(chat.id)
+    assert not await sync_to_async(indexer._store)(chat, [text], chat.searchable_to, "1-0", True)
+    assert not await MessageText.objects.aexists()
+
+
+async def test_a_chat_is_indexed_later_if_its_files_cannot_be_read(no_worker, alice, tmp_path):
+    async with working():
+        file_id = await upload(alice, b"The armadillo swims.", "Beach.txt")
+        message, reply = await alice.send("[[tokens=2]] Read", files=[file_id])
+        await alice.settled(reply)
+        await nothing_due()
+    await MessageText.objects.all().adelete()
+    folder = Path(default_storage.path(f"files/{file_id}"))
+    folder.rename(tmp_path / "away")
+    folder.write_text("no folder")
+    await sync_to_async(indexer.start_over)()
+    await indexer.catch_up()
+    chat = await Chat.objects.aget()
+    assert chat.search_due_at > timezone.now()
+    assert await found(alice, "armadillo") == []
+    folder.unlink()
+    (tmp_path / "away").rename(folder)
+    await sync_to_async(indexer.start_over)()
+    await indexer.catch_up()
+    assert await found(alice, "armadillo") == [message]

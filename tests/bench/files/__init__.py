@@ -1,0 +1,1 @@
+"""Measures files: how soon they are ready and seen, and what reading them costs."""

@@ -14,13 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from chat.files import objects
-<<<<<<< HEAD
+from chat.files.document_text import pages_of
 from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens, sound_key
 from chat.files.transcribing.texts import transcripts_of
-=======
-from chat.files.document_text import pages_of
-from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens
->>>>>>> main
 from chat.llm.endpoints import Model
 from chat.llm.prompt import PromptMessage, answer_reserve
 from chat.llm.tokens import (

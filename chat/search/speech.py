@@ -17,7 +17,8 @@ from streams.log import Entry, get_log
 
 async def with_messages_of_files(stream: str, chat_id: str, entries: list[Entry]) -> list[Entry]:
     """The entries, and before them those of earlier messages whose files they are about."""
-    about = [orjson.loads(entry.data)["file"] for entry in entries if entry.type == FileTranscribed.type]
+    written = (entry for entry in entries if entry.type == FileTranscribed.type)
+    about = [orjson.loads(entry.data)["file"] for entry in written]
     if not about:
         return entries
     marks = [f'"{file_id}"'.encode() for file_id in about]

@@ -84,10 +84,13 @@ def place(
     reply_id: uuid.UUID | None = None,
     answer_tokens: int = MIN_ANSWER_TOKENS,
     sound_ms: int = 0,
+    characters: int = 0,
 ) -> Hold:
-    """Hold the least that a call needs. `sound_ms`: of sound to write down. Raises OutOfCredit."""
+    """Hold the least that a call needs. `sound_ms`: of sound to write down. `characters`: of text
+    to read aloud. Raises OutOfCredit."""
     amount = prices.worst_case(price, prompt_tokens, answer_tokens)
     amount += -(-sound_ms * (price.sound_micro_usd or 0) // prices.MILLION)
+    amount += -(-characters * (price.character_micro_usd or 0) // prices.MILLION)
     with transaction.atomic(savepoint=False):
         purse = ledger.lock_purse(person.id)
         hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
@@ -298,6 +301,7 @@ def _usage_row(
         cache_write_tokens=usage.cache_write_tokens,
         audio_tokens=usage.audio_tokens,
         sound_ms=usage.sound_ms,
+        characters=usage.characters,
         estimated=usage.estimated,
         cost_micro_usd=cost,
         cost_by_provider=price is not None and usage.cost_micro_usd is not None,

@@ -29,6 +29,8 @@ class TokenUsage:
     audio_tokens: int | None = None
     # How long a sound was that was written down, in milliseconds.
     sound_ms: int | None = None
+    # How many characters of a text were read aloud.
+    characters: int | None = None
 
     def with_sound(self, sound_ms: int) -> "TokenUsage":
         return replace(self, sound_ms=sound_ms)
@@ -43,6 +45,7 @@ class TokenUsage:
             cache_write_tokens=self.cache_write_tokens or 0,
             audio_tokens=min(max(self.audio_tokens or 0, 0), self.prompt_tokens),
             sound_ms=self.sound_ms or 0,
+            characters=self.characters or 0,
         )
 
     def to_event(self) -> dict[str, int | bool]:
@@ -88,6 +91,7 @@ class TokenUsage:
             bill.get("cache_write_tokens", 0),
             audio_tokens=bill.get("audio_tokens", 0),
             sound_ms=0,
+            characters=0,
         )
 
     @classmethod
@@ -103,4 +107,5 @@ class TokenUsage:
             row.cache_write_tokens or 0,
             audio_tokens=row.audio_tokens or 0,
             sound_ms=row.sound_ms or 0,
+            characters=row.characters or 0,
         )

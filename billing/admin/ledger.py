@@ -195,6 +195,7 @@ class UsageAdmin(MoneyAdmin):
         "cache_write_tokens",
         "audio_tokens",
         "sound_ms",
+        "characters",
         "completion_tokens",
         "reasoning_tokens",
         "estimated",

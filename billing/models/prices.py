@@ -12,7 +12,8 @@ class Price(models.Model):
 
     Token rates are micro-USD per million tokens; `image` and `per_request` are micro-USD each.
     Where a rate is NULL, cache reads and writes and audio cost as much as input, reasoning as much
-    as output, and images nothing. `sound` is for a million milliseconds that are written down.
+    as output, and images nothing. `sound` is for a million milliseconds that are written down,
+    `character` for a million characters that are read aloud.
     """
 
     class Source(models.TextChoices):
@@ -39,6 +40,7 @@ class Price(models.Model):
     cache_write_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     # Likewise.
     sound_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
+    character_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider charges more for longer prompts, so on credit prompts end here.
     prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)
 

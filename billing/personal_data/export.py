@@ -15,6 +15,7 @@ USAGE_COLUMNS = (
     ("time", "purpose", "chat", "answer", "attempt", "model", "prompt_tokens", "cached_tokens")
     + ("cache_write_tokens", "completion_tokens", "reasoning_tokens", "estimated", "cost_usd")
     + ("charged_usd", "free", "price_version", "audio_tokens", "sound_ms")
+    + ("characters",)
 )
 PAYMENT_COLUMNS = ("time", "kind", "amount_usd", "balance_usd", "reason", "chat", "answer")
 BATCH = 2_000
@@ -46,6 +47,7 @@ def usage_csv(person_id: uuid.UUID) -> Iterator[str]:
                 row.price.version if row.price else None,
                 row.audio_tokens or 0,
                 row.sound_ms or 0,
+                row.characters or 0,
             )
             for row in rows.iterator(BATCH)
         ),

@@ -5,7 +5,8 @@ step may be repeated. All functions are sync and block.
 
 renditions: "original", the uploaded bytes; "view", a picture for the page; "model", a picture for
             models; "text", the text of a document; "page-<n>", pages of a scanned document; "wav",
-            sound as 16 kHz mono 16-bit WAV, which is uploaded as well
+            sound as 16 kHz mono 16-bit WAV, which is uploaded as well; "speech-<n>-<random>", the
+            frames of one sentence of an answer until all are read aloud
 """
 
 import hashlib
@@ -51,6 +52,10 @@ def write_rendition(file_id: uuid.UUID, rendition: str, source: Path) -> None:
         default_storage.save(key_of(file_id, rendition), File(file))
 
 
+def write(file_id: uuid.UUID, rendition: str, data: bytes) -> None:
+    default_storage.save(key_of(file_id, rendition), ContentFile(data))
+
+
 def open_rendition(file_id: uuid.UUID, rendition: str) -> IO[bytes]:
     """Raises FileNotFoundError."""
     file: IO[bytes] = default_storage.open(key_of(file_id, rendition))
@@ -92,6 +97,15 @@ def erase(file_id: uuid.UUID) -> None:
     for name in names:
         default_storage.delete(f"{folder}/{name}")
     default_storage.delete(folder)  # Nothing on S3, which has no folders.
+
+
+def erase_except(file_id: uuid.UUID, rendition: str) -> None:
+    """Remove every object of a file but one."""
+    folder = f"{FOLDER}/{file_id}"
+    _, names = default_storage.listdir(folder)
+    for name in names:
+        if name != rendition:
+            default_storage.delete(f"{folder}/{name}")
 
 
 def stored_ids() -> Iterator[uuid.UUID]:

@@ -24,6 +24,7 @@ declareModules({
   files: () => styled(import("./files/file_chips.js"), "reading-styles"),
   pasted: () => styled(import("./composer/pasted_chips.js"), "reading-styles"),
   dialogs: () => styled(import("./dialogs/dialogs.js"), "palette-styles"),
+  speaking: () => styled(import("./speaking/speech_bar.js"), "reading-styles"),
 });
 
 const WIDE = "(min-width: 60rem)";

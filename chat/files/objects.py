@@ -102,7 +102,10 @@ def erase(file_id: uuid.UUID) -> None:
 def erase_except(file_id: uuid.UUID, rendition: str) -> None:
     """Remove every object of a file but one."""
     folder = f"{FOLDER}/{file_id}"
-    _, names = default_storage.listdir(folder)
+    try:
+        _, names = default_storage.listdir(folder)
+    except FileNotFoundError:
+        return
     for name in names:
         if name != rendition:
             default_storage.delete(f"{folder}/{name}")

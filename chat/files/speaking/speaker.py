@@ -47,12 +47,13 @@ MAX_ATTEMPTS = 6
 # Providers' errors that may be gone the next time; the pauses between them double.
 MAX_ERRORS = 5
 FIRST_PAUSE_S = 2.0
-# In one worker: each holds up to 90 MB while its sentences are joined.
+# In one worker: each holds up to 150 MB while its sentences are joined.
 AT_ONCE = 2
 # Sentences of one answer.
 CALLS_AT_ONCE = 4
-# What comes later is left out.
+# What comes later is left out. The usual form reaches the limits at about the same time.
 MAX_MS = 600_000
+MAX_BYTES = 30_000_000
 LOOK_EVERY_S = 1.0
 State = Speech.State
 _last_owner: uuid.UUID | None = None
@@ -148,7 +149,7 @@ async def _speak(row: Speech) -> None:
 
 async def _read_aloud(row: Speech) -> None:
     voice = await _voice_of(row)
-    while _missing(row) and _length_ms(row) < MAX_MS:
+    while _missing(row) and not _is_long(row):
         await _say_next(row, voice)
     size, digest = await asyncio.to_thread(_join, row)
     await sync_to_async(_finish)(row, size, digest)
@@ -225,6 +226,15 @@ def _length_ms(row: Speech) -> int:
     return _form_of(row).ms(sum(frames for _, frames in _pieces(row))) if row.pieces else 0
 
 
+def _is_long(row: Speech) -> bool:
+    return _length_ms(row) >= MAX_MS or _stored_bytes(row) >= MAX_BYTES
+
+
+def _stored_bytes(row: Speech) -> int:
+    frames = ((frames, Form(rate, channels)) for _, frames, rate, channels in row.pieces.values())
+    return sum(count * form.frame_bytes for count, form in frames)
+
+
 def _join(row: Speech) -> tuple[int, str]:
     """Write the WAV; returns its size and its SHA-256. Blocks."""
     frames = [objects.read_rendition(row.file_id, name) for name, _ in _pieces(row)]
@@ -296,11 +306,10 @@ def _code_of(row: Speech, error: ProviderError) -> str:
 
 def _fail(row: Speech, code: str) -> None:
     """The sentences that are stored are kept for a while, and count as what they are."""
-    size = sum(frames * channels * 2 for _, frames, _, channels in row.pieces.values())
     with transaction.atomic():
         if _ours(row).update(state=State.FAILED, error_code=code, leased_until=None):
             failed = StoredFile.objects.filter(id=row.file_id)
-            failed.update(stored_bytes=size, changed_at=timezone.now())
+            failed.update(stored_bytes=_stored_bytes(row), changed_at=timezone.now())
 
 
 async def _renew_lease(row: Speech) -> None:

@@ -16,6 +16,7 @@ from accounts.provider_keys import store as provider_keys
 from accounts.provider_keys.probe import Status, Verdict
 from billing import audit
 from billing.models import Hold, LedgerEntry, Usage
+from billing.pages.explanations import explain
 from billing.prices import versions as prices
 from billing.prices.versions import MILLION, Rates
 from chat.files import objects, uploads
@@ -192,6 +193,11 @@ async def test_each_character_is_paid_once(no_worker, alice, paid):
     assert [row.characters for row in booked] == lengths
     assert {str(row.chat_id) for row in booked} == {alice.chat}
     await nothing_is_off()
+    row = await Usage.objects.select_related("price").filter(purpose="speech").afirst()
+    [part] = (await sync_to_async(explain)(row)).rows
+    assert part.kind == f"for {lengths[0]} characters read aloud"
+    page = (await alice.client.get("/billing")).content.decode()
+    assert "Answer read aloud in “" in page
 
 
 async def test_a_price_of_staff_by_the_character(no_worker, alice, settings):
@@ -330,12 +336,15 @@ async def test_later_sentences_are_left_out_after_ten_minutes(
     no_worker, alice, monkeypatch, settings
 ):
     monkeypatch.setattr(speaker, "CALLS_AT_ONCE", 1)
-    monkeypatch.setattr(speaker, "MAX_MS", 1_500)
     async with working():
         reply, _ = await answered(alice)
-        state = await read_aloud(alice, reply)
-    assert 1_500 <= state["file"]["duration_ms"] < 3_000
-    assert 1 <= len(state["spans"]) < 3
+        for limit, value in (("MAX_MS", 1_500), ("MAX_BYTES", 24_000)):
+            with monkeypatch.context() as patch:
+                patch.setattr(speaker, limit, value)
+                state = await read_aloud(alice, reply)
+            assert 1_500 <= state["file"]["duration_ms"] < 3_000
+            assert 1 <= len(state["spans"]) < 3
+            settings.SPEECH_VOICE = "ash"
 
 
 async def test_another_worker_goes_on_and_a_late_one_stores_and_charges_nothing(

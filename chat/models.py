@@ -401,7 +401,7 @@ class StoredFile(models.Model):
         return self.name
 
 
-class Transcript(models.Model):
+class Transcription(models.Model):
     """What is said in a file of sound, which a worker has a model write down: see
     chat/files/transcribing/. The row exists from when the file is ready.
     """
@@ -412,7 +412,7 @@ class Transcript(models.Model):
         FAILED = "failed", _("failed")
 
     file = models.OneToOneField(
-        StoredFile, primary_key=True, on_delete=models.CASCADE, related_name="transcript"
+        StoredFile, primary_key=True, on_delete=models.CASCADE, related_name="transcription"
     )
     state = models.CharField(max_length=7, choices=State, default=State.WAITING)
     # The model that began to write it down.
@@ -437,12 +437,12 @@ class Transcript(models.Model):
             models.Index(
                 fields=["created_at"],
                 condition=models.Q(state="waiting"),
-                name="transcript_waiting",
+                name="transcription_waiting",
             ),
             models.Index(
                 fields=["created_at"],
                 condition=models.Q(is_untold=True),
-                name="transcript_untold",
+                name="transcription_untold",
             ),
         ]
 

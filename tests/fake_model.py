@@ -616,6 +616,8 @@ class State:
     keys: dict[str, str] | None = None
     # The prices in OpenRouter's list, by model; PRICING for others. None leaves them out.
     pricing: dict[str, dict[str, str] | None] = field(default_factory=dict)
+    # What Ollama says of each model.
+    capabilities: list[str] | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     seen: Counter[tuple[str, str]] = field(default_factory=Counter)
     active: int = 0
@@ -687,9 +689,9 @@ class Connection(asyncio.Protocol):
             ]
             self.reply(200, {"prompt": "".join(messages)})
         elif path == "/api/show":
-            self.reply(
-                200, {"model_info": {"llama.context_length": 32768}, "parameters": "num_ctx 8192"}
-            )
+            shown = {"model_info": {"llama.context_length": 32768}, "parameters": "num_ctx 8192"}
+            able = state.capabilities
+            self.reply(200, shown | ({"capabilities": able} if able is not None else {}))
         else:
             self.control(path, body)
 

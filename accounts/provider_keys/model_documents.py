@@ -107,7 +107,8 @@ def _known_fields(entry: dict[str, Any], provider: str) -> dict[str, Any]:
         fields["architecture"] = fields.get("architecture", {}) | {"input_modalities": known}
     able = entry.get("capabilities")
     if isinstance(able, dict) and isinstance(able.get("vision"), bool):
-        fields["capabilities"] = {"vision": able["vision"]}
+        said = {name: able.get(name) for name in ("vision", "audio")}
+        fields["capabilities"] = {k: able for k, able in said.items() if isinstance(able, bool)}
     return fields
 
 

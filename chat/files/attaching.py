@@ -43,7 +43,7 @@ def attach(owner: User, chat: Chat, file_ids: Sequence[uuid.UUID]) -> list[Facts
         raise TooManyFiles
     StoredFile.objects.filter(id__in=file_ids, chat=None).update(chat=chat)
     if any(row.facts["kind"] == "audio" for row in attached):
-        orders.wake()  # Its transcript may be there already.
+        orders.wake()  # Its transcription may be there already.
     return [row.facts for row in attached]
 
 

@@ -205,7 +205,7 @@ def _finish(row: StoredFile, **changes: Any) -> dict[str, Any] | None:
     Renditions may be larger than the file. If they do not fit the quota, the file is refused.
     """
     is_sound = changes.get("facts", {}).get("kind") == "audio"
-    transcript = orders.wanted(row.owner) if is_sound else None
+    transcription = orders.wanted(row.owner) if is_sound else None
     with transaction.atomic():
         owner = User.objects.select_for_update().filter(id=row.owner_id).first()
         if owner is None:
@@ -215,8 +215,8 @@ def _finish(row: StoredFile, **changes: Any) -> dict[str, Any] | None:
             changes = _refused("storage_full")
         ours = StoredFile.objects.filter(id=row.id, attempts=row.attempts, state=State.CHECKING)
         is_ours = ours.update(leased_until=None, changed_at=timezone.now(), **changes)
-        if is_ours and transcript is not None and changes["state"] == State.READY:
-            orders.order(row.id, transcript)
+        if is_ours and transcription is not None and changes["state"] == State.READY:
+            orders.order(row.id, transcription)
         return changes if is_ours else None
 
 

@@ -36,11 +36,16 @@ def in_use(since: datetime) -> QuerySet[Any]:
 
 
 async def export(person: User) -> AsyncIterator[ExportFile]:
-    """The originals, by the names to which the Markdown of the chats links."""
+    """The originals, by the names to which the Markdown of the chats links, and the WAV of
+    sound."""
     rows = StoredFile.objects.filter(owner=person, state=State.READY, chat__deleted_at=None)
     kept = rows.filter(chat__isnull=False, chat__is_temporary=False).order_by("created_at", "id")
     for row in [row async for row in kept]:
-        yield ExportFile(f"{FOLDER}/{export_name(row.facts)}", _original(row))
+        name = f"{FOLDER}/{export_name(row.facts)}"
+        yield ExportFile(name, _content(row, objects.ORIGINAL))
+        # Sound has no other rendition.
+        if row.facts["kind"] == "audio" and row.stored_bytes > row.size_bytes:
+            yield ExportFile(f"{name}.wav", _content(row, objects.WAV))
 
 
 def export_name(facts: dict[str, Any]) -> str:
@@ -49,9 +54,9 @@ def export_name(facts: dict[str, Any]) -> str:
     return f"{facts['id'][-8:]} {safe_name(facts['name'], 'file')}"
 
 
-async def _original(row: StoredFile) -> AsyncIterator[bytes]:
+async def _content(row: StoredFile, rendition: str) -> AsyncIterator[bytes]:
     try:
-        file = await asyncio.to_thread(objects.open_rendition, row.id, objects.ORIGINAL)
+        file = await asyncio.to_thread(objects.open_rendition, row.id, rendition)
     except FileNotFoundError:
         return
     try:

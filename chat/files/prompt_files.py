@@ -1,9 +1,9 @@
 """Makes text and pictures for a model of the files that are attached to messages.
 
 Documents go as text, fenced by file and page, and cut where there is no room, which the text says.
-Pictures go to models that see them, sound to models that hear it; others get its transcript. What a
-model does not get is replaced by a marker, so that it can say so, and is listed as withheld, so
-that the page can. The newest files have the first claim.
+Pictures go to models that see them, sound to models that hear it; others get its transcription.
+What a model does not get is replaced by a marker, so that it can say so, and is listed as withheld,
+so that the page can. The newest files have the first claim.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any, Literal
 from chat.files import objects
 from chat.files.document_text import pages_of
 from chat.files.pictures import MODEL_SIDE, picture_key, picture_tokens, sound_key
-from chat.files.transcribing.texts import transcripts_of
+from chat.files.transcribing.texts import transcriptions_of
 from chat.llm.endpoints import Model
 from chat.llm.prompt import PromptMessage, answer_reserve
 from chat.llm.tokens import (
@@ -52,7 +52,7 @@ class _Room:
     document_tokens: int
     pictures: int
     picture_bytes: int  # with those of sound
-    transcripts: dict[str, str]
+    transcriptions: dict[str, str]
     withheld: list[dict[str, str]] = field(default_factory=list)
 
     def withhold(self, file: Facts, why: Why) -> None:
@@ -72,8 +72,8 @@ async def with_files(
     if not any(message.files for message in messages):
         return list(messages), []
     always = [*others, messages[-1]]
-    transcripts = await transcripts_of(sounds_of(messages))
-    return await asyncio.to_thread(_with_files, messages, model, always, partial, transcripts)
+    transcriptions = await transcriptions_of(sounds_of(messages))
+    return await asyncio.to_thread(_with_files, messages, model, always, partial, transcriptions)
 
 
 def sounds_of(messages: Sequence[PromptMessage]) -> list[str]:
@@ -87,14 +87,14 @@ def _with_files(
     model: Model,
     always: Sequence[PromptMessage],
     partial: str,
-    transcripts: dict[str, str],
+    transcriptions: dict[str, str],
 ) -> tuple[list[PromptMessage], list[dict[str, str]]]:
     taken = sum(message.tokens() + TOKENS_PER_MESSAGE for message in always)
     taken += estimate_tokens(partial) + FENCE_TOKENS * len(always[-1].files)
     free = model.context_tokens - answer_reserve(model) - taken
     of_documents = int(model.context_tokens * DOCUMENT_SHARE)
     room = _Room(
-        model.sees, model.hears, free, of_documents, MAX_PICTURES, MAX_PICTURE_BYTES, transcripts
+        model.sees, model.hears, free, of_documents, MAX_PICTURES, MAX_PICTURE_BYTES, transcriptions
     )
     newest_first = []
     for message in reversed(messages):
@@ -155,9 +155,9 @@ def _render_sound(file: Facts, room: _Room) -> tuple[str, list[str], int]:
         if _take_picture(file["id"], rendition, tokens, room):
             shown = sound_key(file["id"], rendition, form)
             return f"[sound “{file['name']}”]", [shown], tokens
-    transcript = room.transcripts.get(file["id"])
-    if transcript is not None:
-        return _render_transcript(file, transcript, room), [], 0
+    transcription = room.transcriptions.get(file["id"])
+    if transcription is not None:
+        return _render_transcription(file, transcription, room), [], 0
     objects.size_of(uuid.UUID(file["id"]), objects.ORIGINAL)  # It may have been deleted.
     room.withhold(file, "modality" if found is None else "window")
     why = "you cannot hear sound" if found is None else "there was no room for it"
@@ -173,12 +173,12 @@ def _sendable(file: Facts) -> tuple[str, str] | None:
     return (objects.ORIGINAL, form) if form else None
 
 
-def _render_transcript(file: Facts, transcript: str, room: _Room) -> str:
-    kept, tokens = _fitting(transcript, min(room.tokens, room.document_tokens))
+def _render_transcription(file: Facts, transcription: str, room: _Room) -> str:
+    kept, tokens = _fitting(transcription, min(room.tokens, room.document_tokens))
     room.tokens -= tokens
     room.document_tokens -= tokens
-    texts = [f"[transcript of the sound “{file['name']}”]", kept or "[no speech]"]
-    if left_out := len(transcript) - len(kept):
+    texts = [f"[transcription of the sound “{file['name']}”]", kept or "[no speech]"]
+    if left_out := len(transcription) - len(kept):
         room.withhold(file, "window")
         texts[1:] = [kept, f"[The rest, {left_out} characters, is left out.]"]
     texts.append(f"[end of the sound “{file['name']}”]")

@@ -122,7 +122,7 @@ def stored_bytes_of(owner: User) -> int:
 
 def own_file(owner: User, file_id: uuid.UUID) -> StoredFile:
     """Raises FileNotFound, also for somebody else's and for one that is being erased."""
-    rows = StoredFile.objects.exclude(state=State.ERASED).select_related("owner", "transcript")
+    rows = StoredFile.objects.exclude(state=State.ERASED).select_related("owner", "transcription")
     row = rows.filter(id=file_id, owner=owner).first()
     if row is None:
         raise FileNotFound

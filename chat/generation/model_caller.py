@@ -9,7 +9,7 @@ from chat import events as ev
 from chat.charging.answer_charge import AnswerCharge
 from chat.files.pictures import with_pictures
 from chat.files.prompt_files import sounds_of, with_files
-from chat.files.transcribing.texts import wait_for_transcripts
+from chat.files.transcribing.texts import wait_for_transcriptions
 from chat.generation import events as answer_events
 from chat.generation.outcomes import Interruption
 from chat.generation.reply_log import ReplyLog
@@ -62,7 +62,7 @@ class ModelCaller:
             return None
         found = self._as_learned(await self._find_model())
         model = await self._charge.price_attempt(message, found)
-        await self._wait_for_transcripts(model)
+        await self._wait_for_transcriptions(model)
         if self._interruption.reason is not None:
             return None
         prompt = await self._build_prompt(model, partial=str(message.text))
@@ -96,10 +96,10 @@ class ModelCaller:
             model = model.without_input("audio")
         return model
 
-    async def _wait_for_transcripts(self, model: Model) -> None:
+    async def _wait_for_transcriptions(self, model: Model) -> None:
         sounds = [] if model.hears else sounds_of(self._reply_log.conversation.messages)
         if sounds:
-            await self._interruption.run(wait_for_transcripts(sounds))
+            await self._interruption.run(wait_for_transcriptions(sounds))
 
     async def _find_model(self) -> Model:
         if self._smaller_model is not None:

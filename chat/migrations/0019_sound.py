@@ -27,9 +27,9 @@ class Migration(migrations.Migration):
             field=models.CharField(blank=True, default='', max_length=64),
         ),
         migrations.CreateModel(
-            name='Transcript',
+            name='Transcription',
             fields=[
-                ('file', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='transcript', serialize=False, to='chat.storedfile')),
+                ('file', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='transcription', serialize=False, to='chat.storedfile')),
                 ('state', models.CharField(choices=[('waiting', 'waiting'), ('done', 'done'), ('failed', 'failed')], default='waiting', max_length=7)),
                 ('model', models.CharField(blank=True, default='', max_length=200)),
                 ('pieces', models.JSONField(blank=True, default=list)),
@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(auto_now_add=True)),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('state', 'waiting')), fields=['created_at'], name='transcript_waiting'), models.Index(condition=models.Q(('is_untold', True)), fields=['created_at'], name='transcript_untold')],
+                'indexes': [models.Index(condition=models.Q(('state', 'waiting')), fields=['created_at'], name='transcription_waiting'), models.Index(condition=models.Q(('is_untold', True)), fields=['created_at'], name='transcription_untold')],
             },
         ),
     ]

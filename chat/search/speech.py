@@ -1,7 +1,7 @@
 """Finds messages by what is said in their sound.
 
-A transcript comes after the message that has the sound. So when the log says that there is one, the
-messages with this file are indexed again.
+A transcription comes after the message that has the sound. So when the log says that there is one,
+the messages with this file are indexed again.
 """
 
 import uuid
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import orjson
 
 from chat.events import FileTranscribed, MessageCreated
-from chat.models import StoredFile, Transcript
+from chat.models import StoredFile, Transcription
 from streams.cursors import is_after
 from streams.log import Entry, get_log
 
@@ -37,8 +37,8 @@ async def speech_in(entries: Sequence[Entry]) -> dict[str, str]:
     ids = [uuid.UUID(file_id) for entry in entries for file_id in sounds_in(entry)]
     if not ids:
         return {}
-    ready = Transcript.objects.filter(
-        file_id__in=ids, state=Transcript.State.DONE, file__state=StoredFile.State.READY
+    ready = Transcription.objects.filter(
+        file_id__in=ids, state=Transcription.State.DONE, file__state=StoredFile.State.READY
     )
     return {str(row.file_id): row.text async for row in ready}
 

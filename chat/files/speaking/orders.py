@@ -148,5 +148,5 @@ def forget_failed() -> None:
 
 
 def wake() -> None:
-    """Have workers look for answers to read aloud, and for logs that have to get the speech."""
+    """Have workers look for answers to read aloud."""
     wake_workers(WAKE_ON)

@@ -27,7 +27,7 @@ from billing import holds
 from billing.errors import BillingError
 from billing.token_usage import TokenUsage
 from chat.files import objects, uploads
-from chat.files.speaking import orders, prices
+from chat.files.speaking import prices, telling
 from chat.files.speaking.calls import say
 from chat.files.speaking.means import Voice, voice_for
 from chat.files.speaking.waves import Form, write_wav
@@ -68,7 +68,12 @@ class _NoRoom(Exception):
 
 
 async def speak_all() -> None:
-    """Have all ordered answers read aloud: those of different people in turn."""
+    """Have all ordered answers read aloud, those of different people in turn, and tell the logs.
+    Where there is nothing to do, it asks the database once."""
+    due = Speech.objects.filter(Q(state=State.WAITING) | Q(is_untold=True))
+    if not await due.aexists():
+        return
+    await telling.tell_all()
     running: set[asyncio.Task[None]] = set()
     try:
         while True:
@@ -84,6 +89,8 @@ async def speak_all() -> None:
             )
             for task in done:
                 task.result()
+            if done:
+                await telling.tell_all()
     finally:
         for task in running:
             task.cancel()
@@ -276,7 +283,6 @@ def _finish(row: Speech, size: int, digest: str) -> None:
         made = StoredFile.objects.filter(id=row.file_id, state=StoredFile.State.CHECKING)
         if not _ours(row).update(**done) or not made.update(**ready):
             raise _Lost
-    orders.wake()
 
 
 def _ours(row: Speech) -> QuerySet[Speech]:

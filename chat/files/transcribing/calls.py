@@ -12,6 +12,8 @@ import orjson
 from django.conf import settings
 
 from billing.token_usage import TokenUsage
+from chat.charging import pricing
+from chat.files.transcribing import prices
 from chat.files.transcribing.means import Means
 from chat.llm.client import Body, Finish, post_once, stream_answer
 from chat.llm.errors import ProviderError
@@ -34,7 +36,9 @@ FORMATS = {
     "audio/flac": "flac",
 }
 CHAT_FORMATS = ("wav", "mp3")
-MAX_TEXT_CHARS = 100_000
+MAX_TEXT_CHARS = 40_000  # Nobody says that much in ten minutes.
+# Holds of calls without a reply are released after five minutes (chat/charging/reconcile.py).
+MAX_CALL_S = 240.0
 MAX_VALUES = 300_000  # commas and opening brackets
 
 
@@ -60,10 +64,14 @@ class Written:
 async def write_down(means: Means, sound: Sound) -> Written:
     """Call the model. Raises ProviderError."""
     if means.form == "chat":
-        return await _by_chat(means, sound)
+        try:
+            async with asyncio.timeout(MAX_CALL_S):
+                return await _by_chat(means, sound)
+        except TimeoutError as error:
+            raise ProviderError("provider_timeout") from error
     make = _multipart if means.form == "multipart" else _json
     body = await asyncio.to_thread(make, means, sound)
-    limit_s = settings.MODEL_FIRST_TOKEN_TIMEOUT_MS / 1_000 + sound.seconds
+    limit_s = min(settings.MODEL_FIRST_TOKEN_TIMEOUT_MS / 1_000 + sound.seconds, MAX_CALL_S)
     answer = _read(await post_once(means.model.endpoint, PATH, body, limit_s))
     return Written(_cleaned(answer["text"]), read_sound_usage(answer.get("usage")))
 
@@ -105,7 +113,8 @@ async def _by_chat(means: Means, sound: Sound) -> Written:
     ]
     prompt = Prompt(({"role": "user", "content": parts},), 0, 0)
     written, usage = Delta(), None
-    async with aclosing(stream_answer(means.model, prompt)) as stream:
+    most = None if pricing.free_reason(means.model) else prices.most_answer_tokens(sound.seconds)
+    async with aclosing(stream_answer(means.model, prompt, max_tokens=most)) as stream:
         async for item in stream:
             if isinstance(item, Finish):
                 usage = item.usage

@@ -1,4 +1,4 @@
-"""Orders transcripts: when a file of sound is ready, and when its owner asks again. Sync."""
+"""Orders transcriptions: when a file of sound is ready, and when its owner asks again. Sync."""
 
 import uuid
 from typing import Any
@@ -11,10 +11,10 @@ from accounts.models import User
 from accounts.sockets import wake_workers
 from chat.files.errors import FileKind, FileNotReady
 from chat.files.transcribing.means import means_for
-from chat.models import StoredFile, Transcript
+from chat.models import StoredFile, Transcription
 
-WAKE_ON = "transcript"
-State = Transcript.State
+WAKE_ON = "transcription"
+State = Transcription.State
 
 
 def wanted(owner: User) -> dict[str, Any] | None:
@@ -31,19 +31,19 @@ def wanted(owner: User) -> dict[str, Any] | None:
 
 def order(file_id: uuid.UUID, columns: dict[str, Any]) -> None:
     """Create the row. Call it in the transaction that makes the file ready."""
-    Transcript.objects.create(file_id=file_id, **columns)
+    Transcription.objects.create(file_id=file_id, **columns)
     wake()
 
 
 def order_again(row: StoredFile) -> None:
-    """Have another try at a transcript that failed, or the first if nothing could write it down
+    """Have another try at a transcription that failed, or the first if nothing could write it down
     before. Does nothing if there is one, or a worker is at it. Raises LimitReached, FileKind,
     FileNotReady."""
     if row.state != StoredFile.State.READY:
         raise FileNotReady
     if row.facts.get("kind") != "audio":
         raise FileKind
-    existing: Transcript | None = getattr(row, "transcript", None)
+    existing: Transcription | None = getattr(row, "transcription", None)
     if existing is not None and existing.state != State.FAILED:
         return
     if means_for(row.owner) is None:
@@ -53,13 +53,13 @@ def order_again(row: StoredFile) -> None:
         # The file is locked: two requests must not begin two runs.
         if not StoredFile.objects.select_for_update().filter(id=row.id, state=row.state).exists():
             return
-        transcript = Transcript.objects.filter(file_id=row.id).first()
-        if transcript is None:
+        transcription = Transcription.objects.filter(file_id=row.id).first()
+        if transcription is None:
             order(row.id, {})
-        elif transcript.state == State.FAILED:
-            Transcript.objects.filter(file_id=row.id).update(
+        elif transcription.state == State.FAILED:
+            Transcription.objects.filter(file_id=row.id).update(
                 state=State.WAITING,
-                run=transcript.run + 1,
+                run=transcription.run + 1,
                 attempts=0,
                 errors=0,
                 error_code="",

@@ -12,12 +12,13 @@ from billing.token_usage import TokenUsage
 from chat.charging import pricing
 from chat.llm.endpoints import Model
 from chat.llm.tokens import SOUND_TOKENS_PER_S, estimate_tokens
-from chat.models import Transcript
+from chat.models import Transcription
 
 # Held for each second of speech, and for the instruction. Nobody speaks faster for long.
 ANSWER_TOKENS_PER_S = 12
 ANSWER_TOKENS = 300
 PROMPT_TOKENS = 100
+BY_THE_MINUTE = " (transcription)"
 
 
 def price_of(model: Model) -> Price | None:
@@ -26,7 +27,8 @@ def price_of(model: Model) -> Price | None:
     if per_minute is None:
         return prices.current(model.id)
     rates = Rates(0, 0, sound_micro_usd=usd_rate(per_minute / 60_000, prices.MILLION))
-    return prices.offer(model.id, rates, Price.Source.SETTINGS)
+    # Not under the model's own name, because answers of the same model have another price.
+    return prices.offer(f"{model.id}{BY_THE_MINUTE}", rates, Price.Source.SETTINGS)
 
 
 def record_price(model: Model) -> None:
@@ -41,7 +43,7 @@ def record_price(model: Model) -> None:
         prices.offer(model.id, *listed)
 
 
-def call_of(row: Transcript, model: Model, piece: int) -> holds.Call:
+def call_of(row: Transcription, model: Model, piece: int) -> holds.Call:
     """One call of the model, as billing identifies it. It has a hold of its own."""
     key = f"transcription:{row.file_id}:{row.run}:{piece}"
     return holds.Call(
@@ -55,7 +57,7 @@ def call_of(row: Transcript, model: Model, piece: int) -> holds.Call:
     )
 
 
-def hold(row: Transcript, model: Model, piece: int, seconds: float) -> Price | None:
+def hold(row: Transcription, model: Model, piece: int, seconds: float) -> Price | None:
     """Hold the most that the call may cost. None if it is free. Raises OutOfCredit."""
     call = call_of(row, model, piece)
     price = None if call.free else price_of(model)
@@ -68,10 +70,15 @@ def hold(row: Transcript, model: Model, piece: int, seconds: float) -> Price | N
         price,
         PROMPT_TOKENS + tokens + prices.tokens_worth_sound(price, tokens),
         chat_id=call.chat_id,
-        answer_tokens=ANSWER_TOKENS + round(seconds * ANSWER_TOKENS_PER_S),
+        answer_tokens=most_answer_tokens(seconds),
         sound_ms=ms,
     )
     return held.price
+
+
+def most_answer_tokens(seconds: float) -> int:
+    """The longest transcription that is paid for."""
+    return ANSWER_TOKENS + round(seconds * ANSWER_TOKENS_PER_S)
 
 
 def usage_of(

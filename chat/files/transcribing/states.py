@@ -1,10 +1,10 @@
-"""What people read about the transcript of a file."""
+"""What people read about the transcription of a file."""
 
 from typing import Any
 
 from django.utils.translation import gettext, gettext_noop
 
-from chat.models import StoredFile, Transcript
+from chat.models import StoredFile, Transcription
 
 FAILED = "failed"
 SENTENCES = {
@@ -23,14 +23,14 @@ SENTENCES = {
 
 
 def transcription_state(row: StoredFile) -> dict[str, Any]:
-    """The fields of `FileState` about the transcript of sound (docs/protocol.md). Sync."""
-    transcript: Transcript | None = getattr(row, "transcript", None)
-    if transcript is None:
+    """The fields of `FileState` about the transcription of sound (docs/protocol.md). Sync."""
+    transcription: Transcription | None = getattr(row, "transcription", None)
+    if transcription is None:
         return {"transcription": "none"}
-    state: dict[str, Any] = {"transcription": transcript.state}
-    if transcript.state == Transcript.State.DONE:
-        state["text"] = transcript.text
-    if transcript.state == Transcript.State.FAILED:
-        code = transcript.error_code
+    state: dict[str, Any] = {"transcription": transcription.state}
+    if transcription.state == Transcription.State.DONE:
+        state["text"] = transcription.text
+    if transcription.state == Transcription.State.FAILED:
+        code = transcription.error_code
         state["error_text"] = gettext(SENTENCES.get(code, SENTENCES[FAILED]))
     return state

@@ -1,20 +1,20 @@
-"""Tells the chats what is said in their sound: a worker appends the transcripts to the log.
+"""Tells the chats what is said in their sound: a worker appends the transcriptions to the log.
 
-A sound may get its transcript before a message has it, or after. The event's id is always the same,
-so that repeating it is harmless.
+A sound may get its transcription before a message has it, or after. The event's id is always the
+same, so that repeating it is harmless.
 """
 
 from django.utils import timezone
 
 from chat import events as ev
-from chat.models import Chat, Reply, StoredFile, Transcript
+from chat.models import Chat, Reply, StoredFile, Transcription
 from streams.log import get_log
 
 
 async def tell_all() -> None:
-    """Append the transcripts that logs still have to get. The message comes first: those whose
+    """Append the transcriptions that logs still have to get. The message comes first: those whose
     message may not be in the log yet are left for the next run."""
-    untold = Transcript.objects.filter(
+    untold = Transcription.objects.filter(
         is_untold=True, file__state=StoredFile.State.READY, file__chat__isnull=False
     ).select_related("file__owner")
     for row in [row async for row in untold.order_by("created_at")]:
@@ -31,8 +31,8 @@ async def tell_all() -> None:
             await _note_told(row)
 
 
-async def _note_told(row: Transcript) -> None:
+async def _note_told(row: Transcription) -> None:
     """The file still belongs to the same person: otherwise its chat has moved to another log, which
     may not have the event."""
-    still = Transcript.objects.filter(file_id=row.file_id, file__owner=row.file.owner_id)
+    still = Transcription.objects.filter(file_id=row.file_id, file__owner=row.file.owner_id)
     await still.aupdate(is_untold=False)

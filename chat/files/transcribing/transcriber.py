@@ -27,14 +27,14 @@ from chat.files.transcribing.means import Means, means_for
 from chat.llm.catalogue import UnknownModelError, get_catalogue
 from chat.llm.errors import SITE_CODES, ProviderError
 from chat.llm.user_models import find_for_call, is_own
-from chat.models import StoredFile, Transcript
+from chat.models import StoredFile, Transcription
 from streams.chores import SWEEP_EVERY_S
 
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=6)
 RENEW_EVERY_S = 1.5
-# After this many attempts, sound whose transcript keeps killing its worker is given up.
+# After this many attempts, sound whose transcription keeps killing its worker is given up.
 MAX_ATTEMPTS = 6
 # Providers' errors that may be gone the next time; the pauses between them double.
 MAX_ERRORS = 5
@@ -42,7 +42,7 @@ FIRST_PAUSE_S = 2.0
 # In one worker: each holds up to 100 MB.
 AT_ONCE = 2
 LOOK_EVERY_S = 1.0
-State = Transcript.State
+State = Transcription.State
 _last_owner: uuid.UUID | None = None
 
 
@@ -52,6 +52,8 @@ class _Lost(Exception):
 
 async def transcribe_all() -> None:
     """Have all waiting sound written down: that of different people in turn."""
+    if not await Transcription.objects.filter(state=State.WAITING).aexists():
+        return
     running: set[asyncio.Task[None]] = set()
     try:
         while True:
@@ -76,32 +78,31 @@ async def transcribe_all() -> None:
 def _is_soon_due() -> bool:
     """Whether a pause, or another worker's lease, ends before the next run of the chore."""
     before = timezone.now() + timedelta(seconds=SWEEP_EVERY_S)
-    return Transcript.objects.filter(state=State.WAITING, leased_until__lt=before).exists()
+    return Transcription.objects.filter(state=State.WAITING, leased_until__lt=before).exists()
 
 
-def _claim() -> Transcript | None:
+def _claim() -> Transcription | None:
     """Sound to write down, which is this worker's until its lease ends."""
     global _last_owner
     now = timezone.now()
     free = Q(leased_until=None) | Q(leased_until__lt=now)
-    waiting = Transcript.objects.filter(
+    waiting = Transcription.objects.filter(
         free, state=State.WAITING, file__state=StoredFile.State.READY
     ).select_related("file__owner")
     is_same = Case(When(file__owner=_last_owner, then=1), default=0)
     for row in waiting.order_by(is_same, "created_at")[:10]:
-        ours = Transcript.objects.filter(free, file_id=row.file_id, attempts=row.attempts)
-        if not ours.update(attempts=row.attempts + 1, leased_until=now + LEASE):
+        if not _ours(row).filter(free).update(attempts=row.attempts + 1, leased_until=now + LEASE):
             continue  # Another worker was quicker.
         row.attempts += 1
         if row.attempts <= MAX_ATTEMPTS:
             _last_owner = row.file.owner_id
             return row
-        logger.error("the transcript of file %s failed too often; giving up", row.file_id)
+        logger.error("the transcription of file %s failed too often; giving up", row.file_id)
         _fail(row, "failed")
     return None
 
 
-async def _transcribe(row: Transcript) -> None:
+async def _transcribe(row: Transcription) -> None:
     renewing = asyncio.create_task(_renew_lease(row))
     try:
         await _write_down(row)
@@ -126,7 +127,7 @@ async def _transcribe(row: Transcript) -> None:
         await asyncio.gather(renewing, return_exceptions=True)
 
 
-async def _write_down(row: Transcript) -> None:
+async def _write_down(row: Transcription) -> None:
     means = await sync_to_async(means_for)(row.file.owner)
     if means is None:
         raise UnknownModelError("")
@@ -168,7 +169,7 @@ def _sounds(file: StoredFile, means: Means) -> list[Sound]:
     ]
 
 
-def _store(row: Transcript, call: holds.Call, written: Written, *, is_last: bool) -> None:
+def _store(row: Transcription, call: holds.Call, written: Written, *, is_last: bool) -> None:
     """Charge for a piece and keep its text, both or neither. Raises _Lost."""
     texts = [*row.pieces, written.text]
     changes: dict[str, Any] = {"pieces": texts, "model": call.model}
@@ -185,13 +186,13 @@ def _store(row: Transcript, call: holds.Call, written: Written, *, is_last: bool
         orders.wake()
 
 
-def _ours(row: Transcript) -> QuerySet[Transcript]:
-    return Transcript.objects.filter(
+def _ours(row: Transcription) -> QuerySet[Transcription]:
+    return Transcription.objects.filter(
         file_id=row.file_id, run=row.run, attempts=row.attempts, state=State.WAITING
     )
 
 
-async def _note_error(row: Transcript, error: ProviderError) -> None:
+async def _note_error(row: Transcription, error: ProviderError) -> None:
     """Have another try after a pause, or give up."""
     if error.permanent or row.errors + 1 >= MAX_ERRORS:
         await sync_to_async(_fail)(row, _code_of(row, error))
@@ -200,7 +201,7 @@ async def _note_error(row: Transcript, error: ProviderError) -> None:
     await sync_to_async(_give_back)(row, pause_s=pause_s, errors=row.errors + 1)
 
 
-def _code_of(row: Transcript, error: ProviderError) -> str:
+def _code_of(row: Transcription, error: ProviderError) -> str:
     if error.code in ("bad_request", "refused"):
         return "refused"
     if error.code in SITE_CODES or error.code in ("key_missing", "key_unreadable"):
@@ -210,11 +211,11 @@ def _code_of(row: Transcript, error: ProviderError) -> str:
     return "failed"
 
 
-def _fail(row: Transcript, code: str) -> None:
+def _fail(row: Transcription, code: str) -> None:
     _ours(row).update(state=State.FAILED, error_code=code, leased_until=None)
 
 
-async def _renew_lease(row: Transcript) -> None:
+async def _renew_lease(row: Transcription) -> None:
     while True:
         await asyncio.sleep(RENEW_EVERY_S)
         with suppress(DatabaseError):  # The next one may succeed.
@@ -222,7 +223,7 @@ async def _renew_lease(row: Transcript) -> None:
                 return
 
 
-def _give_back(row: Transcript, *, pause_s: float = 0.0, errors: int | None = None) -> None:
+def _give_back(row: Transcription, *, pause_s: float = 0.0, errors: int | None = None) -> None:
     """Leave the sound to the next attempt, of any worker. This one does not count, because it has
     not ended its worker."""
     _ours(row).update(

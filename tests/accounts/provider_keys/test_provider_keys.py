@@ -477,11 +477,13 @@ def test_only_known_fields_of_a_list_are_kept():
         {"id": "b", "created": 2, "top_provider": {"context_length": 9, "x": 1}, "name": "Bee"},
         {"id": key}, {"id": "c", "name": f"it is {key}"}, {"id": "d" * 500}, {"id": 5}, 5, None,
         {"id": "f", "architecture": {"output_modalities": ["image"]}},
+        {"id": "g", "capabilities": {"vision": False, "audio": True, "x": True}},
     ]  # fmt: skip
     assert trimmed({"data": entries}, key, "openai") == [
         {"id": "b", "created": 2, "name": "Bee", "top_provider": {"context_length": 9}},
         {"id": "a", "created": 1},
         {"id": "f", "architecture": {"output_modalities": []}},
+        {"id": "g", "capabilities": {"vision": False, "audio": True}},
     ]
     assert trimmed({"data": [{"id": "models/gemini-x"}]}, key, "google") == [{"id": "gemini-x"}]
     for wrong in (None, {}, {"data": 5}, "x", {"error": []}):

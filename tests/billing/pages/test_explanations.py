@@ -95,6 +95,25 @@ def test_a_free_call_says_why(person):
     assert explain(Usage.objects.get()).sentences == ["Not charged: a local model."]
 
 
+def test_sound_is_explained_by_its_tokens_and_its_length(person):
+    rates = Rates(150_000, 0, audio_micro_usd=1_000_000, sound_micro_usd=100_000)
+    prices.set_by_staff("openai/hears", rates, person.id)
+    price = prices.current("openai/hears")
+    call = Call("t", "t:1", Usage.Purpose.TRANSCRIPTION, person.id, "openai/hears", None)
+    holds.place(person, "t", price, 1_000, chat_id=None, sound_ms=1_500)
+    holds.charge(call, TokenUsage(100, 0, audio_tokens=90, sound_ms=1_500), last=True)
+    found = explain(Usage.objects.get(key="t:1"))
+    assert [(row.kind, row.tokens, row.amount) for row in found.rows] == [
+        ("read", 10, "$0.0000015"),
+        ("of sound, read", 90, "$0.00009"),
+        ("for 1.5 s of sound", 0, "$0.00015"),
+    ]
+    client = Client()
+    client.force_login(person, backend="django.contrib.auth.backends.ModelBackend")
+    page = client.get("/billing").content.decode()
+    assert "Transcript of sound" in page and "For 1.5 s of sound: $0.00015" in page
+
+
 def test_amounts_are_shown_with_every_digit():
     assert exact_dollars(Decimal("1234567.000001")) == "$1.234567000001"
     assert exact_dollars(Decimal(10**10)) == "$10,000.00"

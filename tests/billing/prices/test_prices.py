@@ -121,6 +121,24 @@ def test_cache_writes_have_their_rate_and_are_held_for():
     assert prices.cost_of(a_price(), written) == 150_000
 
 
+def test_tokens_of_sound_have_their_rate_and_are_held_for():
+    price = a_price(audio_micro_usd=1_000_000)
+    used = TokenUsage(1_000_000, 0, cached_tokens=400_000, audio_tokens=500_000)
+    assert prices.cost_of(price, used) == 500_000 + 500_000 * 150_000 // 10**6
+    all_sound = TokenUsage(1_000_000, 0, audio_tokens=1_000_000)
+    held = 1_000_000 + prices.tokens_worth_sound(price, 1_000_000)
+    assert prices.worst_case(price, held, 0) >= prices.cost_of(price, all_sound) == 1_000_000
+    for without in (a_price(), a_price(audio_micro_usd=0)):
+        assert prices.cost_of(without, all_sound) == 150_000
+        assert prices.tokens_worth_sound(without, 1_000_000) == 0
+
+
+def test_sound_that_is_written_down_costs_by_its_length():
+    price = a_price(input_micro_usd=0, output_micro_usd=0, sound_micro_usd=100_000)
+    assert prices.cost_of(price, TokenUsage(0, 0, sound_ms=60_000)) == 6_000
+    assert not prices.costs_nothing(prices.rates_of(price))
+
+
 @pytest.mark.parametrize("money", [0, 1, 7, 999, 1_000, 123_456, 10**9])
 @pytest.mark.parametrize("prompt", [0, 1, 333, 100_000])
 def test_an_affordable_answer_costs_no_more_than_the_credit(prompt, money):

@@ -14,7 +14,8 @@ from chat.files import checking, objects, sweeping, uploads
 from chat.models import Chat, Reply, StoredFile
 from chat.personal_data import erase as chat_erasing
 from tests.accounts.mailbox_fixtures import mailbox, smtp
-from tests.chat.files.file_requests import TEXT, picture, send_parts, upload
+from tests.chat.files.file_requests import TEXT, picture, send_parts, upload, upload_with_wav
+from tests.chat.files.sounds import tone
 from tests.chat.personal_data.account_forms import account, prove, sign_in, sign_up
 from tests.chat.personal_data.archives import fetched, only, prepared
 
@@ -74,6 +75,20 @@ async def test_the_archive_has_the_originals_and_links_to_them(guest, mailbox):
     markdown = only(archive, ".md")
     linked = name.replace(" ", "%20")
     assert f"- File: [Seven \\*trees\\*.txt](../files/{linked})" in markdown
+
+
+async def test_the_archive_has_the_wav_of_sound(guest, mailbox):
+    state = await upload_with_wav(guest, tone(0.1, rate=44_100), tone(0.1))
+    await guest.send("[[tokens=1]] Hello", chat=str(uuid.uuid4()), files=[state["id"]])
+    await sign_up(guest, mailbox)
+    await prove(guest)
+    await prepared(guest)
+    _, archive = await fetched(guest)
+    sounds = [name for name in archive.namelist() if "note.webm" in name]
+    assert [archive.read(name) for name in sorted(sounds)] == [
+        tone(0.1, rate=44_100),
+        tone(0.1),
+    ]
 
 
 async def test_a_chat_that_is_erased_takes_its_files_along(guest, own_storage):

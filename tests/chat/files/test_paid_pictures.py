@@ -1,4 +1,4 @@
-"""What pictures cost: their tokens, and a price of their own, are held before the call."""
+"""What pictures and sound cost: their tokens, and prices of their own, are held before the call."""
 
 import uuid
 
@@ -10,8 +10,18 @@ from billing.prices import versions as prices
 from billing.prices.versions import MILLION, Rates
 from chat.files.pictures import picture_tokens
 from tests.chat.charging.conftest import holdfast
-from tests.chat.charging.priced_answers import IN, MODEL, OUT, ended, send
+from tests.chat.charging.priced_answers import (
+    IN,
+    MODEL,
+    OUT,
+    answered,
+    differences,
+    ended,
+    send,
+    usage_of,
+)
 from tests.chat.files.file_requests import picture, upload
+from tests.chat.files.sounds import tone
 
 __all__ = ["holdfast"]
 
@@ -56,3 +66,20 @@ async def test_its_tokens_and_its_own_price_are_held(worker, alice, settings):
     # Also the line that names it, of less than 100 tokens.
     more = with_picture - without - picture_tokens(40, 40) * IN - each
     assert 0 <= more < 100 * IN
+
+
+async def test_sound_is_held_and_charged_at_its_own_rate(worker, alice, settings):
+    settings.HEARING_MODELS = ["known"]
+    file_id = await upload(alice, tone(2.0), "note.wav")
+    rates = Rates(IN * MILLION, OUT * MILLION, audio_micro_usd=5 * IN * MILLION)
+    await sync_to_async(prices.set_by_staff)(MODEL, rates, uuid.uuid4())
+    without = await held_with(alice, [], chat=str(uuid.uuid4()))
+    with_sound = await held_with(alice, [file_id])
+    more = with_sound - without - 64 * 5 * IN
+    assert 0 <= more < 100 * IN
+    text, chat = "[[tokens=3&audio_tokens=9]] Listen", str(uuid.uuid4())
+    reply = await answered(alice, text, files=[await upload(alice, tone(2.0), "a.wav")], chat=chat)
+    [row] = await usage_of(reply)
+    assert row.audio_tokens == 9
+    assert row.charged_micro_usd == (row.prompt_tokens - 9) * IN + 9 * 5 * IN + 3 * OUT
+    assert await differences() == []

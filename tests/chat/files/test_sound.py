@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from chat.models import StoredFile, Transcript
+from chat.models import StoredFile, Transcription
 from tests.chat.files.file_requests import (
     announced,
     code_of,
@@ -89,4 +89,4 @@ async def test_a_refusal_is_a_sentence_and_can_be_tried_again(no_worker, alice, 
         assert response.status_code == 202
         state = await transcribed(alice, file_id)
     assert (state["transcription"], state["text"]) == ("done", "At last")
-    assert (await Transcript.objects.aget(file_id=uuid.UUID(file_id))).run == 2
+    assert (await Transcription.objects.aget(file_id=uuid.UUID(file_id))).run == 2

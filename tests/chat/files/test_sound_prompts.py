@@ -1,4 +1,4 @@
-"""What models get of sound: the sound itself, its transcript, or a line that says it is missing."""
+"""What models get of sound: the sound, its transcription, or a line that says it is missing."""
 
 import base64
 
@@ -49,7 +49,7 @@ async def test_it_gets_the_wav_of_other_sound(no_worker, alice, fake_model, monk
     assert sounds(last_message(fake_model)) == [("wav", tone(1.0))]
 
 
-async def test_others_get_the_transcript_and_wait_for_it(no_worker, alice, fake_model, settings):
+async def test_others_get_the_transcription_and_wait_for_it(no_worker, alice, fake_model, settings):
     settings.HEARING_MODELS = []
     settings.TRANSCRIPTION = f"{SAYS}&headers_ms=1500"
     async with working():
@@ -57,14 +57,14 @@ async def test_others_get_the_transcript_and_wait_for_it(no_worker, alice, fake_
         _, reply = await ask(alice, files=[file_id])
     lines = last_message(fake_model)["content"].splitlines()
     assert lines[:3] == [
-        "[transcript of the sound “note.wav”]",
+        "[transcription of the sound “note.wav”]",
         "Good morning",
         "[end of the sound “note.wav”]",
     ]
     assert (await alice.message(reply)).withheld is None
 
 
-async def test_without_a_transcript_they_are_told_so(no_worker, alice, fake_model, settings):
+async def test_without_a_transcription_they_are_told_so(no_worker, alice, fake_model, settings):
     settings.HEARING_MODELS = []
     async with working():
         file_id = await upload(alice, tone(), "note.wav")
@@ -74,7 +74,7 @@ async def test_without_a_transcript_they_are_told_so(no_worker, alice, fake_mode
     assert (await alice.message(reply)).withheld == [{"file": file_id, "why": "modality"}]
 
 
-async def test_a_long_transcript_is_cut(no_worker, alice, fake_model, settings, monkeypatch):
+async def test_a_long_transcription_is_cut(no_worker, alice, fake_model, settings, monkeypatch):
     settings.HEARING_MODELS = []
     settings.TRANSCRIPTION = f"openai/whisper?says={'A' * 500}"
     monkeypatch.setattr(prompt_files, "DOCUMENT_SHARE", 0.0005)

@@ -1,4 +1,4 @@
-"""The forms of a request for a transcript, what is charged for it, and its faults."""
+"""The forms of a request for a transcription, what is charged for it, and its faults."""
 
 import asyncio
 import json
@@ -8,7 +8,9 @@ from decimal import Decimal
 import pytest
 from asgiref.sync import sync_to_async
 
-from accounts.models import User
+from accounts.models import ProviderKey, User
+from accounts.provider_keys import store as provider_keys
+from accounts.provider_keys.probe import Verdict
 from billing import audit
 from billing.models import Hold, LedgerEntry, Usage
 from billing.prices import versions as prices
@@ -16,7 +18,7 @@ from billing.prices.versions import MILLION, Rates
 from chat.files import objects
 from chat.files.transcribing import pieces, transcriber
 from chat.files.transcribing.means import means_for
-from chat.models import StoredFile, Transcript
+from chat.models import StoredFile, Transcription
 from tests.chat.charging.conftest import holdfast
 from tests.chat.files.file_requests import code_of, state_of, transcribed, upload
 from tests.chat.files.sounds import silence, tone
@@ -26,11 +28,12 @@ __all__ = ["holdfast"]
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.both_databases]
 
+KEY = "sk-or-abcdefghijklmnopqrstuvwx"
 JSON = "openrouter/whisper?says=Hello"
 
 
 async def written_down(person, data=None, name="note.wav"):
-    """Upload sound and wait for its transcript; returns its state."""
+    """Upload sound and wait for its transcription; returns its state."""
     async with working():
         file_id = await upload(person, data or tone(), name)
         return await transcribed(person, file_id)
@@ -74,6 +77,13 @@ async def test_a_price_by_the_minute(no_worker, alice, settings):
     assert (booked.sound_ms, booked.estimated, booked.charged_micro_usd) == (3_000, True, 300)
     assert await charges() == [300]
     await nothing_is_off()
+
+
+async def test_a_price_by_the_minute_is_none_for_answers(no_worker, alice, settings):
+    settings.TRANSCRIPTION = "openrouter/script/known"
+    settings.TRANSCRIPTION_USD_PER_MINUTE = Decimal("0.006")
+    await written_down(alice)
+    assert (await sync_to_async(prices.current)("openrouter/script/known")).input_micro_usd
 
 
 async def test_a_price_by_the_token(no_worker, alice, settings):
@@ -200,6 +210,23 @@ async def test_long_sound_goes_in_pieces_each_charged_once(
     await nothing_is_off()
 
 
+async def test_the_next_worker_sends_only_the_pieces_that_are_missing(
+    no_worker, alice, fake_model, settings, monkeypatch
+):
+    monkeypatch.setattr(pieces, "PIECE_S", 2)
+    monkeypatch.setattr(pieces, "SEARCH_S", 1)
+    async with working():
+        file_id = await upload(alice, tone(5.0))
+    settings.TRANSCRIPTION = JSON
+    settings.TRANSCRIPTION_USD_PER_MINUTE = Decimal("0.006")
+    await Transcription.objects.acreate(file_id=file_id, pieces=["Already", "here"], attempts=1)
+    async with working():
+        state = await transcribed(alice, file_id)
+    whole = len(pieces.cut(tone(5.0)))
+    assert len(fake_model.requests) == whole - 2 == len(await charges())
+    assert state["text"].splitlines() == ["Already", "here", *["Hello"] * (whole - 2)]
+
+
 def test_sound_is_cut_where_it_is_quiet(monkeypatch):
     monkeypatch.setattr(pieces, "PIECE_S", 10)
     loud, quiet = tone(8.0)[44:], silence(1.0)[44:]
@@ -219,9 +246,9 @@ async def test_another_worker_takes_over_and_a_late_one_stores_and_charges_nothi
     async with working():
         file_id = await upload(alice, tone())
         await transcribed(alice, file_id)
-    await Transcript.objects.filter(file_id=file_id).aupdate(state="waiting", run=2, attempts=0)
+    await Transcription.objects.filter(file_id=file_id).aupdate(state="waiting", run=2, attempts=0)
     late = await sync_to_async(transcriber._claim)()
-    await Transcript.objects.filter(file_id=file_id).aupdate(leased_until=None)
+    await Transcription.objects.filter(file_id=file_id).aupdate(leased_until=None)
     quick = await sync_to_async(transcriber._claim)()
     assert quick.attempts == late.attempts + 1
     await transcriber._transcribe(quick)
@@ -234,7 +261,7 @@ async def test_sound_that_kills_its_workers_is_given_up(no_worker, alice, settin
     async with working():
         file_id = await upload(alice, tone())
     settings.TRANSCRIPTION = JSON
-    await Transcript.objects.acreate(file_id=file_id, attempts=transcriber.MAX_ATTEMPTS)
+    await Transcription.objects.acreate(file_id=file_id, attempts=transcriber.MAX_ATTEMPTS)
     assert await sync_to_async(transcriber._claim)() is None
     assert (await state_of(alice, file_id))["transcription"] == "failed"
 
@@ -255,15 +282,14 @@ async def test_sound_that_is_erased_meanwhile_costs_nothing(no_worker, alice, fa
             while fake_model.report()["active"]:
                 await asyncio.sleep(0.02)
     assert await charges() == []
-    assert not await Transcript.objects.aexists()
+    assert not await Transcription.objects.aexists()
     assert await sync_to_async(lambda: list(objects.stored_ids()))() == []
 
 
-async def own_key(person, provider, url=""):
-    row = await sync_to_async(provider_keys.save)(
-        await User.objects.aget(id=person.user["id"]), provider, KEY, url=url
-    )
-    return row
+async def own_key(person, provider):
+    owner = await User.objects.aget(id=person.user["id"])
+    verdict = Verdict(ProviderKey.Status.OK, [])
+    return await sync_to_async(provider_keys.save)(owner, provider, KEY, verdict)
 
 
 async def test_an_own_key_is_used_where_the_site_has_no_price(
@@ -274,7 +300,9 @@ async def test_an_own_key_is_used_where_the_site_has_no_price(
     settings.TRANSCRIPTION = JSON
     async with working():
         await upload(alice, tone())
-        await User.objects.filter(id=alice.user["id"]).aupdate(is_guest=False)
+        await User.objects.filter(id=alice.user["id"]).aupdate(
+            is_guest=False, email="alice@example.org"
+        )
         await own_key(alice, "openrouter")
         file_id = await upload(alice, tone())
         state = await transcribed(alice, file_id)
@@ -283,3 +311,27 @@ async def test_an_own_key_is_used_where_the_site_has_no_price(
     booked = await usage()
     assert (booked.free, booked.charged_micro_usd) == ("own_key", 0)
     await nothing_is_off()
+
+
+async def test_the_sound_of_one_person_does_not_hold_up_that_of_another(
+    no_worker, alice, bob, settings
+):
+    async with working():
+        ids = [await upload(person, tone()) for person in (alice, alice, bob)]
+    for file_id in ids:
+        await Transcription.objects.acreate(file_id=file_id)
+    settings.TRANSCRIPTION = JSON
+    claimed = [await sync_to_async(transcriber._claim)() for _ in ids]
+    assert [str(row.file_id) for row in claimed] == [ids[0], ids[2], ids[1]]
+
+
+async def test_a_worker_that_leaves_gives_its_sound_back(no_worker, alice, fake_model, settings):
+    settings.TRANSCRIPTION = f"{JSON}&headers_ms=60000"
+    settings.TRANSCRIPTION_USD_PER_MINUTE = Decimal("0.006")
+    async with working():
+        file_id = await upload(alice, tone())
+        async with asyncio.timeout(20):
+            while not fake_model.requests:
+                await asyncio.sleep(0.02)
+    row = await Transcription.objects.aget(file_id=file_id)
+    assert (row.state, row.attempts, row.leased_until) == ("waiting", 0, None)

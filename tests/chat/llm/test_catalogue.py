@@ -14,6 +14,7 @@ from chat.llm.families import (
     pretty_name,
     usual_window,
 )
+from chat.llm.listing import fetch_models, models_from_entries
 from config.env_models import named_models
 from tests.fake_model import running_fake_model
 from tests.stub_model import stub_model
@@ -350,3 +351,47 @@ async def test_the_page_can_send_to_a_service_without_a_list(worker, alice, sett
     settings.NAMED_MODELS = {"openai": [("sonar", None)]}
     listed = (await alice.client.get("/api/models")).json()
     assert [model["id"] for model in listed["models"]] == ["openai/sonar"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "inputs"),
+    [
+        ({"architecture": {"input_modalities": ["text", "audio"]}}, ("text", "audio")),
+        ({"architecture": {"input_modalities": ["text"]}}, ("text",)),
+        ({"capabilities": {"vision": True, "audio": True}}, ("text", "image", "audio")),
+        ({"capabilities": {"vision": False, "audio": True}}, ("text", "audio")),
+        ({"capabilities": {"vision": False}}, ("text",)),
+        ({}, ("text",)),
+    ],
+)
+def test_the_list_says_which_models_hear(settings, entry, inputs):
+    settings.VISION_MODELS, settings.HEARING_MODELS = [], []
+    endpoint = Endpoint("openrouter", "https://openrouter.ai/api/v1", "x")
+    [model] = models_from_entries(endpoint, [{"id": "lab/able", **entry}])
+    assert model.inputs == inputs
+    assert model.without_input("audio").inputs == tuple(k for k in inputs if k != "audio")
+
+
+def test_a_setting_names_models_that_hear_where_the_list_does_not_say(settings):
+    settings.VISION_MODELS, settings.HEARING_MODELS = [], ["*-hears"]
+    endpoint = Endpoint("openai", "http://127.0.0.1:1/v1", "x")
+    listed = models_from_entries(endpoint, [{"id": "a-hears"}, {"id": "b"}])
+    assert [model.hears for model in listed] == [True, False]
+    local = Endpoint("local", "http://127.0.0.1:1/v1", "x")
+    assert not models_from_entries(local, [{"id": "a-hears"}])[0].hears
+
+
+@pytest.mark.parametrize(
+    ("able", "inputs"),
+    [
+        (["completion", "audio"], ("text", "audio")),
+        (["completion", "vision"], ("text", "image")),
+        (["completion"], ("text",)),
+    ],
+)
+def test_ollama_says_which_models_hear(able, inputs):
+    with running_fake_model() as fake:
+        fake.list_models("small")
+        fake.state.capabilities = able
+        [model] = fetch_models(Endpoint("ollama", fake.base_url, "ollama"))
+    assert model.inputs == inputs

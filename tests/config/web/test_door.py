@@ -66,6 +66,7 @@ async def test_every_answer_carries_them(redis_url, path, method, status):
     assert got == status
     assert EVERYWHERE.items() <= sent.items()
     assert "camera=()" in sent["permissions-policy"]
+    assert "microphone=(self)" in sent["permissions-policy"]
     assert "frame-ancestors 'none'" in sent["content-security-policy"]
     assert "default-src 'none'" in sent["content-security-policy"]
     assert "unsafe" not in sent["content-security-policy"]

@@ -57,7 +57,7 @@ def order(owner: User, reply: Reply, text: str) -> Speech:
     digest = hashlib.sha256(text.encode()).hexdigest()
     known = speech_of(reply)
     if known is not None and known.text_sha256 == digest:
-        # It stays when the setting names another voice for later ones, or none.
+        # What is there can be heard even if nothing reads aloud any more.
         if known.state == State.DONE and (voice is None or _is_by(known, voice)):
             return known
         if known.state == State.WAITING and voice is not None and _is_by(known, voice):

@@ -192,9 +192,16 @@ async def _say_next(row: Speech, voice: Voice) -> None:
             if isinstance(result, BaseException):
                 raise result
     except (ProviderError, BillingError, _Lost):
-        for number in set(numbers) - stored:
-            await sync_to_async(holds.release)(prices.call_of(row, voice.model, number).hold_key)
+        await sync_to_async(_release)(row, voice.model, set(numbers) - stored)
         raise
+
+
+def _release(row: Speech, model: Model, numbers: set[int]) -> None:
+    """Release the holds of calls that failed, unless another worker uses them now."""
+    waiting = Speech.objects.filter(file_id=row.file_id, state=State.WAITING)
+    if _ours(row).exists() or not waiting.exists():
+        for number in numbers:
+            holds.release(prices.call_of(row, model, number).hold_key)
 
 
 def _store(row: Speech, model: Model, number: int, form: Form, frames: bytes) -> None:

@@ -41,7 +41,10 @@ def read_wav(data: bytes) -> tuple[Form, bytes]:
             form = _form(data[body : body + size])
         if name == b"data" and form is not None:
             frames = data[body : body + size]
-            return form, frames[: len(frames) // form.frame_bytes * form.frame_bytes]
+            whole = len(frames) // form.frame_bytes * form.frame_bytes
+            if not whole:
+                break
+            return form, frames[:whole]
         at = body + size + size % 2
     raise ProviderError("bad_stream")
 

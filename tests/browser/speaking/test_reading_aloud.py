@@ -106,6 +106,20 @@ def test_one_at_a_time_and_until_the_chat_is_left(alice):
     begin(second).click()
     expect(player(first)).to_have_count(0)
     expect(player(second).get_by_role("button", name="Pause")).to_be_visible()
+    # A refusal that comes too late ends nothing.
+    end(second).click()
+    held = []
+    page.route("**/speech", lambda route: held.append(route), times=1)
+    alice.ask(f"{ASK} And suns?")
+    third = alice.answers.nth(2)
+    begin(third).click()
+    expect(player(third)).to_contain_text("Preparing…")
+    begin(second).click()
+    expect(player(second).get_by_role("button", name="Pause")).to_be_visible()
+    with page.expect_event("requestfailed"):
+        held[0].abort("connectionreset")
+    page.evaluate("() => new Promise(requestAnimationFrame)")
+    expect(player(second).get_by_role("button", name="Pause")).to_be_visible()
     assert page.evaluate("navigator.mediaSession.metadata.title")
     page.get_by_role("link", name="New chat").click()
     expect(alice.answers).to_have_count(0)

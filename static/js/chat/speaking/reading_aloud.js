@@ -80,9 +80,10 @@ function bySound(chat, message) {
   createSound();
   /** @param {string} problem */
   const fail = (problem) => {
+    if (!isWanted) return; // Something else is heard now.
     endSound();
     marks?.clear();
-    if (isWanted) reading.value = { ...begun, problem };
+    reading.value = { ...begun, problem };
   };
   /** @param {Sound} sound @param {() => void} onBroken */
   const hear = (sound, onBroken) => {

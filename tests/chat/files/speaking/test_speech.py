@@ -21,6 +21,7 @@ from billing.prices import versions as prices
 from billing.prices.versions import MILLION, Rates
 from chat.files import objects, uploads
 from chat.files.speaking import orders, speaker, telling
+from chat.files.speaking import prices as prices_of_speech
 from chat.files.speaking.sentences import sentences_of
 from chat.models import Speech, StoredFile
 from tests.chat.charging.conftest import holdfast
@@ -361,6 +362,10 @@ async def test_another_worker_goes_on_and_a_late_one_stores_and_charges_nothing(
     await Speech.objects.aupdate(leased_until=None)
     quick = await sync_to_async(speaker._claim)()
     assert len(quick.pieces) == 1
+    # What the late one gives up is not what the quick one holds.
+    await sync_to_async(prices_of_speech.hold)(quick, voice.model, 1, 100)
+    await sync_to_async(speaker._release)(late, voice.model, {1})
+    assert await Hold.objects.filter(state="open").acount() == 1
     await speaker._speak(quick)
     await speaker._speak(late)
     await telling.tell_all()

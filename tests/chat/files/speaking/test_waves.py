@@ -35,6 +35,7 @@ def test_chunks_between():
         b"",
         b"ID3\x04" + bytes(99),
         tone(0.1)[:40],
+        tone(0.1)[:45],
         tone(0.1, width=3),
         tone(0.1, rate=96_000),
         b"RIFF\0\0\0\0WAVEfmt \x02\0\0\0\x01\0data\0\0\0\0",

@@ -126,6 +126,11 @@ def take_transcription(person: User) -> None:
     take("LIMIT_TRANSCRIPTIONS_PER_HOUR_USER", person.id.hex)
 
 
+def take_speech(person: User) -> None:
+    """Count an answer that is to be read aloud. Sync."""
+    take("LIMIT_SPEECH_PER_HOUR_USER", person.id.hex)
+
+
 def take_guest(group: str) -> None:
     """Count a new guest from this address, who may get free credit. Sync."""
     take("LIMIT_GUESTS_PER_HOUR_ADDRESS", group)

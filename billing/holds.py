@@ -84,10 +84,13 @@ def place(
     reply_id: uuid.UUID | None = None,
     answer_tokens: int = MIN_ANSWER_TOKENS,
     sound_ms: int = 0,
+    characters: int = 0,
 ) -> Hold:
-    """Hold the least that a call needs. `sound_ms`: of sound to write down. Raises OutOfCredit."""
+    """Hold the least that a call needs. `sound_ms`: of sound to write down. `characters`: of text
+    to read aloud. Raises OutOfCredit."""
     amount = prices.worst_case(price, prompt_tokens, answer_tokens)
     amount += -(-sound_ms * (price.sound_micro_usd or 0) // prices.MILLION)
+    amount += -(-characters * (price.character_micro_usd or 0) // prices.MILLION)
     with transaction.atomic(savepoint=False):
         purse = ledger.lock_purse(person.id)
         hold = Hold.objects.filter(key=hold_key, state=Hold.State.OPEN).first()
@@ -305,6 +308,7 @@ def _usage_row(
         sound_ms=usage.sound_ms,
         image_tokens=usage.image_tokens,
         image_input_tokens=usage.image_input_tokens,
+        characters=usage.characters,
         estimated=usage.estimated,
         cost_micro_usd=cost,
         cost_by_provider=price is not None and usage.cost_micro_usd is not None,

@@ -33,6 +33,8 @@ class TokenUsage:
     # Of pictures: those that the model made, and those that it read.
     image_tokens: int | None = None
     image_input_tokens: int | None = None
+    # How many characters of a text were read aloud.
+    characters: int | None = None
 
     def with_sound(self, sound_ms: int) -> "TokenUsage":
         return replace(self, sound_ms=sound_ms)
@@ -49,6 +51,7 @@ class TokenUsage:
             sound_ms=self.sound_ms or 0,
             image_tokens=min(max(self.image_tokens or 0, 0), self.completion_tokens),
             image_input_tokens=min(max(self.image_input_tokens or 0, 0), self.prompt_tokens),
+            characters=self.characters or 0,
         )
 
     def to_event(self) -> dict[str, int | bool]:
@@ -99,6 +102,7 @@ class TokenUsage:
             sound_ms=0,
             image_tokens=bill.get("image_tokens", 0),
             image_input_tokens=bill.get("image_input_tokens", 0),
+            characters=0,
         )
 
     @classmethod
@@ -116,4 +120,5 @@ class TokenUsage:
             sound_ms=row.sound_ms or 0,
             image_tokens=row.image_tokens or 0,
             image_input_tokens=row.image_input_tokens or 0,
+            characters=row.characters or 0,
         )

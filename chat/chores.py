@@ -8,6 +8,8 @@ from django.db.models import Q
 from chat.charging.price_refresh import record_prices
 from chat.charging.reconcile import sweep_holds
 from chat.files import checking, sweeping
+from chat.files.speaking import orders as speech_orders
+from chat.files.speaking import speaker
 from chat.files.transcribing import telling, transcriber
 from chat.files.transcribing.means import record_price
 from chat.files.transcribing.orders import WAKE_ON as WAKE_ON_TRANSCRIPT
@@ -53,6 +55,7 @@ def chores() -> Iterable[Chore]:
             wake_on=WAKE_ON_TRANSCRIPT,
         ),
         Chore("tell-transcriptions", telling.tell_all, SWEEP_EVERY_S, wake_on=WAKE_ON_TRANSCRIPT),
+        Chore("speak", speaker.speak_all, SWEEP_EVERY_S, wake_on=speech_orders.WAKE_ON),
         Chore("erase-files", sweeping.erase_marked, SWEEP_EVERY_S, wake_on=WAKE_ON_FILE),
         Chore("sweep-files", sync_to_async(_sweep_files), SWEEP_FILES_EVERY_S, lock="files"),
         Chore("erase-chats", erase_deleted_chats, ERASE_EVERY_S),
@@ -74,6 +77,7 @@ def chores() -> Iterable[Chore]:
 def _sweep_files() -> None:
     sweeping.mark_unattached()
     sweeping.mark_unfinished()
+    speech_orders.forget_failed()
     sweeping.remove_strays()
     checking.clean_up_interrupted(Q())
     checking.remove_leftovers()

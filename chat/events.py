@@ -293,6 +293,20 @@ class MessageRated(ChatEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class MessageAudio(ChatEvent):
+    """An answer was read aloud: `file` is the sound, as a `File` object, `voice` the provider's
+    name of the voice. `spans`: [first, end, ms, ms] for each sentence, where it stands in the text
+    (in UTF-16 units) and in the sound. `estimated`: the times are not exact."""
+
+    type: ClassVar[str] = "message.audio"
+    message: str
+    file: dict[str, Any]
+    voice: str
+    spans: list[list[int]]
+    estimated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class BranchChosen(ChatEvent):
     type: ClassVar[str] = "branch.chosen"
     message: str
@@ -336,6 +350,7 @@ AnyEvent = (
     | MessageCompleted
     | MessageError
     | MessageRated
+    | MessageAudio
     | BranchChosen
     | FileErased
     | FileTranscribed
@@ -363,6 +378,7 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         MessageCompleted,
         MessageError,
         MessageRated,
+        MessageAudio,
         BranchChosen,
         FileErased,
         FileTranscribed,

@@ -448,3 +448,60 @@ class Transcription(models.Model):
 
     def __str__(self) -> str:
         return self.text[:80]
+
+
+class Speech(models.Model):
+    """An answer that is read aloud, which a worker has a voice speak: see chat/files/speaking/. Its
+    file is made here, and belongs to the chat from the start.
+    """
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("waiting")
+        DONE = "done", _("done")
+        FAILED = "failed", _("failed")
+
+    file = models.OneToOneField(
+        StoredFile, primary_key=True, on_delete=models.CASCADE, related_name="speech"
+    )
+    # An answer has the speech of one text by one voice.
+    reply = models.OneToOneField(Reply, on_delete=models.CASCADE, related_name="speech")
+    text_sha256 = models.CharField(max_length=64)
+    model = models.CharField(max_length=200)
+    voice = models.CharField(max_length=100)
+    state = models.CharField(max_length=7, choices=State, default=State.WAITING)
+    # What is spoken, until it is done: [first, end, words]; the places count UTF-16 units.
+    sentences = models.JSONField(default=list, blank=True)
+    # The sentences that are spoken, and charged, by their numbers: [rendition, frames, rate,
+    # channels].
+    pieces = models.JSONField(default=dict, blank=True)
+    # Once it is done: [first, end, ms, ms], where each sentence is in the answer and in the sound.
+    spans = models.JSONField(default=list, blank=True)
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    # How often its owner has asked for it, each time but the first after it failed.
+    run = models.PositiveSmallIntegerField(default=1)
+    # How often a worker began this run, and until when one has it.
+    attempts = models.PositiveSmallIntegerField(default=0)
+    # How often this run failed for a reason that may be gone the next time.
+    errors = models.PositiveSmallIntegerField(default=0)
+    leased_until = models.DateTimeField(null=True, blank=True)
+    # Whether the log of the chat still has to get it.
+    is_untold = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name_plural = "speeches"
+        indexes: ClassVar = [
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(state="waiting"),
+                name="speech_waiting",
+            ),
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(is_untold=True),
+                name="speech_untold",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.reply_id)

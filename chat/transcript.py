@@ -81,6 +81,8 @@ class Message:
     withheld: list[dict[str, str]] | None = None
     # What the owner thinks of the answer.
     rating: Literal["up", "down"] | None = None
+    # The answer read aloud: {"file", "voice", "spans", "estimated"}, as the event has them.
+    audio: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -110,6 +112,7 @@ class Message:
             "files": self.files,
             "withheld": self.withheld,
             "rating": self.rating,
+            "audio": self.audio,
         }
 
 
@@ -177,10 +180,11 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
         case ev.MessageCreated():
             _create(state, event, entry_id)
         case ev.BranchChosen():
-            if message := state.messages.get(event.message):
-                state.chosen[message.parent or ""] = message.id
+            _choose(state, event)
         case ev.FileErased() | ev.FileTranscribed():
             _change_file(state, event)
+        case ev.MessageAudio():
+            _speak(state, event)
         case (
             ev.MessageStarted()
             | ev.MessageDelta()
@@ -233,6 +237,11 @@ def _create(state: Transcript, event: ev.MessageCreated, entry_id: str) -> None:
     state.chosen.pop(key, None)
 
 
+def _choose(state: Transcript, event: ev.BranchChosen) -> None:
+    if message := state.messages.get(event.message):
+        state.chosen[message.parent or ""] = message.id
+
+
 def _captioned(state: Transcript, file: dict[str, Any]) -> dict[str, Any]:
     """The sound with its transcript, if an earlier message of the chat has both."""
     if file.get("kind") != "audio":
@@ -245,6 +254,8 @@ def _change_file(state: Transcript, event: ev.FileErased | ev.FileTranscribed) -
     """Change a file in all messages that have it. They keep what a deleted one was, without its
     thumb and its transcript."""
     for message in state.messages.values():
+        if isinstance(event, ev.FileErased) and _speaks(message, event.file):
+            message.audio = None
         for number, file in enumerate(message.files or ()):
             if file["id"] != event.file or message.files is None:
                 continue
@@ -253,6 +264,21 @@ def _change_file(state: Transcript, event: ev.FileErased | ev.FileTranscribed) -
                 message.files[number] = kept | {"erased": True}
             elif not file.get("erased"):
                 message.files[number] = file | {"text": event.text}
+
+
+def _speaks(message: Message, file_id: str) -> bool:
+    return message.audio is not None and message.audio["file"]["id"] == file_id
+
+
+def _speak(state: Transcript, event: ev.MessageAudio) -> None:
+    message = state.messages.get(event.message)
+    if message is not None and message.status not in ("queued", "running"):
+        message.audio = {
+            "file": event.file,
+            "voice": event.voice,
+            "spans": event.spans,
+            "estimated": event.estimated,
+        }
 
 
 def change(
@@ -322,6 +348,8 @@ def _begin(message: Message, event: ev.MessageStarted | ev.MessageResumed) -> No
     message.withheld = event.withheld or None
     message.error = None
     message.waiting = None
+    # It is not the speech of the text that follows.
+    message.audio = None
 
 
 def _complete(message: Message, event: ev.MessageCompleted) -> None:

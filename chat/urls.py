@@ -3,6 +3,7 @@ from django.urls import path
 from chat.files import pages as file_pages
 from chat.files import serving
 from chat.files import views as file_views
+from chat.files.speaking import views as speech_views
 from chat.projects import views as project_views
 from chat.web import app_shell, draft_views, export_views, frame_views, list_views, views
 
@@ -46,6 +47,11 @@ urlpatterns = [
     path("api/search", list_views.search, name="search"),
     path("api/chats/<uuid:chat_id>/branch", views.branch, name="branch"),
     path("api/chats/<uuid:chat_id>/messages", views.messages, name="messages"),
+    path(
+        "api/chats/<uuid:chat_id>/messages/<uuid:reply_id>/speech",
+        speech_views.speech,
+        name="speech",
+    ),
     path("api/chats/<uuid:chat_id>/replies", views.replies, name="replies"),
     path("api/chats/<uuid:chat_id>/replies/<uuid:reply_id>/stop", views.stop, name="stop"),
     path(

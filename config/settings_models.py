@@ -82,6 +82,14 @@ PICTURE_MODELS: list[str] = env.list("HOLDFAST_PICTURE_MODELS", ["gemini-*image*
 IMAGES_API_MODELS: list[str] = env.list(
     "HOLDFAST_IMAGES_API_MODELS", ["gpt-image-*", "chatgpt-image-*"]
 )
+# The model that reads answers aloud, as "endpoint/name", and its voice; without both, the page uses
+# the voices of the browser.
+SPEECH = env_line(env, "HOLDFAST_SPEECH").strip()
+SPEECH_VOICE = env_line(env, "HOLDFAST_SPEECH_VOICE").strip()
+# What people pay for a million characters.
+SPEECH_USD_PER_MILLION_CHARACTERS = env.decimal(
+    "HOLDFAST_SPEECH_USD_PER_MILLION_CHARACTERS", None, validate=validate.Range(0, 10_000)
+)
 # The marks around a model's thinking in the text; the usual ones are known.
 THINK_MARKS = think_marks(env.list("HOLDFAST_THINK_MARKS", []))
 # auto: only if no other endpoint is configured and `up` finds no Ollama.

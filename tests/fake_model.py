@@ -72,6 +72,15 @@ script, of which it reads:
 POST /v1/images/generations and /v1/images/edits (a form) answer the prompt with `images` pictures,
 1 by default, all at once. A name with `images=` is listed by OpenRouter as making them.
 
+POST …/audio/speech answers with a WAV: a tone whose length follows from the number of characters.
+The model's name has the script:
+  ms=N             for each character; default 20
+  rate=N           samples a second; default 8000
+  endless=1        a header that says the longest length, as of a provider that streams
+  kind=mp3         something that is no WAV
+  only=TEXT        the faults are for sentences with this text
+  status, times, retry_after, headers_ms as above; html_200=1
+
 Also: GET /v1/models; the same under /openrouter/v1 (context_length, pricing), /llama/v1 (llama.cpp:
 n_ctx, /llama/tokenize, /llama/apply-template); POST /api/show (Ollama).
 GET /_requests: {count, active, max_active, disconnects, requests: [{model, prompt, body,
@@ -87,6 +96,7 @@ import datetime
 import email.utils
 import functools
 import hashlib
+import math
 import random
 import re
 import signal
@@ -344,6 +354,17 @@ def transcription_fields(headers: dict[str, str], body: bytes) -> dict[str, Any]
         else:
             fields[names["name"]] = content.decode()
     return fields
+
+
+def spoken_wav(characters: int, script: dict[str, str]) -> bytes:
+    rate = int(script.get("rate", 8_000))
+    frames = rate * characters * int(script.get("ms", 20)) // 1_000
+    period = [round(8_000 * math.sin(2 * math.pi * n / 20)) for n in range(20)]
+    data = (struct.pack("<20h", *period) * (frames // 20 + 1))[: frames * 2]
+    size = 0xFFFFFFFF if "endless" in script else len(data)
+    form = struct.pack("<IHHIIHH", 16, 1, 1, rate, rate * 2, 2, 16)
+    whole = min(36 + size, 0xFFFFFFFF).to_bytes(4, "little")
+    return b"RIFF" + whole + b"WAVEfmt " + form + b"data" + size.to_bytes(4, "little") + data
 
 
 class Answer:
@@ -717,6 +738,8 @@ class Connection(asyncio.Protocol):
             self.transcribe(path, headers, body)
         elif path.endswith(("/images/generations", "/images/edits")):
             self.draw(path, headers, body)
+        elif path.endswith("/audio/speech"):
+            self.speak(path, headers, orjson.loads(body))
         elif path.endswith("/models") and method == "GET":
             self.reply(
                 200, {"object": "list", "data": [self.model(path, name) for name in state.models]}
@@ -776,7 +799,7 @@ class Connection(asyncio.Protocol):
 
     def refused_key(self, path: str) -> tuple[int, Any] | None:
         if self.state.keys is None or not path.endswith(
-            ("/chat/completions", "/audio/transcriptions", "/models", "/key")
+            ("/chat/completions", "/audio/transcriptions", "/audio/speech", "/models", "/key")
         ):
             return None
         if path == "/openrouter/v1/models":  # OpenRouter's list needs no key.
@@ -914,6 +937,39 @@ class Connection(asyncio.Protocol):
         data = [{"b64_json": base64.b64encode(picture).decode()} for picture in pictures]
         return {"created": 1, "data": data, "usage": usage}
 
+    def speak(self, path: str, headers: dict[str, str], body: dict[str, Any]) -> None:
+        state, words = self.state, body["input"]
+        script = dict(parse_qsl(body["model"].partition("?")[2]))
+        state.seen[body["model"], words] += 1
+        self.record = {
+            "model": body["model"],
+            "prompt": words,
+            "body": body,
+            "path": path,
+            "headers": headers,
+            "sent": 0,
+            "finished": False,
+            "disconnected": False,
+        }
+        state.requests.append(self.record)
+        state.active += 1
+        is_faulty = state.seen[body["model"], words] <= int(script.get("times", 1_000_000))
+        is_faulty = is_faulty and script.get("only", "") in words
+        wait = float(script.get("headers_ms", 0)) / 1000 if is_faulty else 0.0
+        respond = functools.partial(self.spoken, script, words, is_faulty=is_faulty)
+        self.timer = asyncio.get_running_loop().call_later(wait, respond)
+
+    def spoken(self, script: dict[str, str], words: str, *, is_faulty: bool) -> None:
+        if is_faulty and "status" in script:
+            retry = f"Retry-After: {script['retry_after']}" if "retry_after" in script else ""
+            error = {"message": "secret detail", "type": "fake_error", "code": None}
+            return self.reply(int(script["status"]), {"error": error}, retry)
+        if is_faulty and "html_200" in script:
+            return self.reply(200, "<html><body>Welcome to the hotel wifi</body></html>")
+        is_mp3 = script.get("kind") == "mp3"
+        sound = b"ID3\x04" + bytes(999) if is_mp3 else spoken_wav(len(words), script)
+        return self.reply(200, sound)
+
     def begin(self, q: Question, answer: Answer, path: str) -> None:
         if self.state.max_active >= q.count("together"):
             self.answer(q, answer, path)
@@ -994,6 +1050,8 @@ class Connection(asyncio.Protocol):
         kind, data = "application/json", b""
         if isinstance(body, str):
             kind, data = "text/html", body.encode()
+        elif isinstance(body, bytes):
+            kind, data = "audio/wav", body
         else:
             data = orjson.dumps(body)
         self.head(

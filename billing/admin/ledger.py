@@ -197,6 +197,7 @@ class UsageAdmin(MoneyAdmin):
         "sound_ms",
         "image_tokens",
         "image_input_tokens",
+        "characters",
         "completion_tokens",
         "reasoning_tokens",
         "estimated",

@@ -48,6 +48,9 @@ class PriceForm(forms.ModelForm[Price]):
                 "Micro-USD per million milliseconds of sound that is written down: 100000 is "
                 "$0.006 a minute."
             ),
+            "character_micro_usd": _(
+                "Micro-USD per million characters that are read aloud: 15000000 is $15."
+            ),
             "per_request_micro_usd": PER_PIECE,
             "prompt_limit_tokens": _("The longest prompt allowed on credit. Empty: any length."),
         }

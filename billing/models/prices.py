@@ -13,7 +13,8 @@ class Price(models.Model):
     Token rates are micro-USD per million tokens; `image` and `per_request` are micro-USD each.
     Where a rate is NULL, cache reads and writes, audio and tokens of pictures cost as much as other
     tokens of input or output, reasoning as much as output, and images nothing. `sound` is for a
-    million milliseconds that are written down.
+    million milliseconds that are written down, `character` for a million characters that are read
+    aloud.
     """
 
     class Source(models.TextChoices):
@@ -43,6 +44,7 @@ class Price(models.Model):
     # Tokens of pictures, that are read and that are made. NULL: as much as other tokens.
     image_input_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     image_output_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
+    character_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider charges more for longer prompts, so on credit prompts end here.
     prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)
 

@@ -25,9 +25,10 @@ class Usage(models.Model):
         ANSWER = "answer", _("an answer")
         TITLE = "title", _("the title of a chat")
         TRANSCRIPTION = "transcription", _("a transcript of sound")
+        SPEECH = "speech", _("an answer read aloud")
 
-    # "answer:<reply>:<attempt>", "title:<reply>" or "transcription:<file>:<run>:<piece>"; the
-    # charge in the ledger has the same key.
+    # "answer:<reply>:<attempt>", "title:<reply>", "transcription:<file>:<run>:<piece>" or
+    # "speech:<file>:<run>:<piece>"; the charge in the ledger has the same key.
     key = models.CharField(max_length=200, unique=True)
     person_id = models.UUIDField()
     purpose = models.CharField(max_length=16, choices=Purpose)
@@ -51,6 +52,8 @@ class Usage(models.Model):
     # Tokens of pictures: parts of the completion and of the prompt; NULL is 0.
     image_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     image_input_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    # The characters of a text that was read aloud.
+    characters = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider gave no usable count; the tokens are our estimate.
     estimated = models.BooleanField(default=False)
     cost_micro_usd = models.BigIntegerField()

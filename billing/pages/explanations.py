@@ -58,7 +58,16 @@ def explain(usage: Usage) -> Explanation:
         part for part in prices.parts_of(usage.price, TokenUsage.from_row(usage)) if part.count
     ]
     sound = Decimal(usage.sound_ms or 0) / 1_000
-    without_tokens = {"sound": _("for %(s)s s of sound") % {"s": f"{sound.normalize():f}"}}
+    characters = usage.characters or 0
+    without_tokens = {
+        "sound": _("for %(s)s s of sound") % {"s": f"{sound.normalize():f}"},
+        "characters": ngettext(
+            "for %(count)s character read aloud",
+            "for %(count)s characters read aloud",
+            characters,
+        )
+        % {"count": intcomma(characters)},
+    }
     rows = [
         Row(
             str(KINDS.get(part.kind) or without_tokens.get(part.kind, _("for the request"))),

@@ -221,6 +221,8 @@ def _describe_charge(entry: LedgerEntry, titles: dict[uuid.UUID, str]) -> tuple[
         url = f"/c/{entry.chat_id}{anchor}"
     if entry.reason == Usage.Purpose.TRANSCRIPTION:
         return _transcript_in(title), detail, url
+    if entry.reason == Usage.Purpose.SPEECH:
+        return _speech_in(title), detail, url
     return _what_for(bool(entry.reply_id), title), detail, url
 
 
@@ -229,6 +231,12 @@ def _transcript_in(title: str | None) -> str:
     if title is None:
         return gettext("Transcript of sound")
     return gettext("Transcript of sound in “%(chat)s”") % {"chat": title or UNTITLED}
+
+
+def _speech_in(title: str | None) -> str:
+    if title is None:
+        return gettext("Answer read aloud in a deleted chat")
+    return gettext("Answer read aloud in “%(chat)s”") % {"chat": title or UNTITLED}
 
 
 def _what_for(is_answer: bool, title: str | None) -> str:

@@ -100,6 +100,7 @@ CALL_HEADER = [
     "free",
     "audio_tokens",
     "sound_ms",
+    "characters",
 ]
 
 
@@ -120,7 +121,7 @@ def _call_rows(calls: QuerySet[Usage]) -> Iterator[list[object]]:
 def _call_row(call: Usage) -> list[object]:
     read = [call.prompt_tokens, call.cached_tokens, call.cache_write_tokens or 0]
     tokens = [*read, call.completion_tokens, call.reasoning_tokens]
-    sound = [call.audio_tokens or 0, call.sound_ms or 0]
+    sound = [call.audio_tokens or 0, call.sound_ms or 0, call.characters or 0]
     names = [call.purpose, call.chat_id or "", call.reply_id or "", escape_formula(call.model)]
     money = [usd(call.cost_micro_usd), usd(call.charged_micro_usd)]
     return [iso_time(call.at), *names, *tokens, call.estimated, *money, call.free, *sound]

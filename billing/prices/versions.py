@@ -47,6 +47,7 @@ class Rates:
     sound_micro_usd: int | None = None
     image_input_micro_usd: int | None = None
     image_output_micro_usd: int | None = None
+    character_micro_usd: int | None = None
 
     def __post_init__(self) -> None:
         for name, rate in asdict(self).items():
@@ -54,9 +55,10 @@ class Rates:
                 raise BadPrice(f"{name} is {rate}")
 
 
-_CHARGED = ("input_micro_usd", "output_micro_usd", "cached_input_micro_usd") + (
-    ("reasoning_micro_usd", "cache_write_micro_usd", "per_request_micro_usd", "sound_micro_usd")
-    + ("image_output_micro_usd",)
+_CHARGED = (
+    ("input_micro_usd", "output_micro_usd", "cached_input_micro_usd", "reasoning_micro_usd")
+    + ("cache_write_micro_usd", "per_request_micro_usd", "sound_micro_usd")
+    + ("image_output_micro_usd", "character_micro_usd")
 )
 _EACH = ("image_micro_usd", "per_request_micro_usd")
 
@@ -163,6 +165,7 @@ def parts_of(price: Price, usage: TokenUsage) -> list[Part]:
             price.per_request_micro_usd * MILLION,
         ),
         Part("sound", usage.sound_ms or 0, price.sound_micro_usd or 0),
+        Part("characters", usage.characters or 0, price.character_micro_usd or 0),
     ]
 
 

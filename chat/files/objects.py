@@ -5,7 +5,8 @@ step may be repeated. All functions are sync and block.
 
 renditions: "original", the uploaded bytes; "view", a picture for the page; "model", a picture for
             models; "text", the text of a document; "page-<n>", pages of a scanned document; "wav",
-            sound as 16 kHz mono 16-bit WAV, which is uploaded as well
+            sound as 16 kHz mono 16-bit WAV, which is uploaded as well; "speech-<n>-<random>", the
+            frames of one sentence of an answer until all are read aloud
 """
 
 import hashlib
@@ -62,6 +63,10 @@ def write_rendition(file_id: uuid.UUID, rendition: str, source: Path) -> None:
         default_storage.save(key_of(file_id, rendition), File(file))
 
 
+def write(file_id: uuid.UUID, rendition: str, data: bytes) -> None:
+    default_storage.save(key_of(file_id, rendition), ContentFile(data))
+
+
 def open_rendition(
     file_id: uuid.UUID, rendition: str, first: int = 0, size: int | None = None
 ) -> IO[bytes]:
@@ -102,6 +107,13 @@ def erase(file_id: uuid.UUID) -> None:
     for name in _names(file_id):
         default_storage.delete(key_of(file_id, name))
     default_storage.delete(f"{FOLDER}/{file_id}")  # Nothing in a bucket, which has no folders.
+
+
+def erase_except(file_id: uuid.UUID, rendition: str) -> None:
+    """Remove every object of a file but one."""
+    for name in _names(file_id):
+        if name != rendition:
+            default_storage.delete(key_of(file_id, name))
 
 
 def stored_ids() -> Iterator[uuid.UUID]:

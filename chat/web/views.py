@@ -42,6 +42,7 @@ from chat.charging.pricing import Offer
 from chat.errors import BadRequest, ChatNotFound, ModelUnknown
 from chat.files.attaching import MAX_ALT_CHARS, Attached
 from chat.files.errors import MAX_FILES, TooManyFiles
+from chat.files.speaking.means import voice_for
 from chat.files.transcribing.means import means_for
 from chat.llm.catalogue import UnknownModelError
 from chat.llm.endpoints import Model
@@ -144,12 +145,17 @@ async def _page_config(
         "temporary_hours": settings.TEMPORARY_CHAT_HOURS,
         "guest_days": settings.GUEST_IDLE_DAYS,
         "canTranscribe": await _can_transcribe(person),
+        "canSpeak": await _can_speak(person),
         "ws_path": "/ws",
     }
 
 
 async def _can_transcribe(person: User | None) -> bool:
     return bool(settings.TRANSCRIPTION) and await sync_to_async(means_for)(person) is not None
+
+
+async def _can_speak(person: User | None) -> bool:
+    return bool(settings.SPEECH) and await sync_to_async(voice_for)(person) is not None
 
 
 def _inlined(offers: list[Offer], needed: set[str | None]) -> dict[str, Any]:

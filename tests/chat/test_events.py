@@ -37,6 +37,7 @@ VALUES = {
     "list[dict[str, Any]] | None": st.none() | st.lists(st.dictionaries(texts, texts), max_size=3),
     "list[dict[str, str]] | None": st.none() | st.lists(st.dictionaries(texts, texts), max_size=3),
     "dict[str, Any]": st.dictionaries(texts, st.integers(0, 9), max_size=3),
+    "list[list[int]]": st.lists(st.lists(st.integers(0, 9), max_size=4), max_size=3),
     "dict[str, Any] | None": st.none() | st.dictionaries(texts, st.integers(0, 9), max_size=3),
 }
 

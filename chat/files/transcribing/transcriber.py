@@ -53,6 +53,8 @@ class _Lost(Exception):
 
 async def transcribe_all() -> None:
     """Have all waiting sound written down: that of different people in turn."""
+    if not await Transcription.objects.filter(state=State.WAITING).aexists():
+        return
     running: set[asyncio.Task[None]] = set()
     try:
         while True:

@@ -137,6 +137,11 @@ export class Store {
     return this.#config.temporary_hours ?? 24;
   }
 
+  /** Whether a provider reads answers aloud to this person. */
+  get canSpeak() {
+    return this.#config.canSpeak ?? false;
+  }
+
   /** Whether the chat on screen is a temporary one. */
   isInTemporary = computed(() => {
     const open = this.current.value;

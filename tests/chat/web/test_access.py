@@ -227,6 +227,11 @@ TABLE: dict[str, list[Row]] = {
         own(f"/replies/{REPLY}/rating", "PUT", {"rating": "up"}),
         own(f"/replies/{REPLY}/rating", "DELETE"),
     ],
+    # The log has no such answer, and nothing was read aloud.
+    "chat:speech": [
+        own(f"/messages/{REPLY}/speech"),
+        own(f"/messages/{REPLY}/speech", "POST", {}, done=404),
+    ],
     "chat:attempts": [own(f"/replies/{REPLY}/attempts", "POST", {}, done=202)],
 }
 PEOPLE = {"other", "staff", "owner"}

@@ -33,6 +33,7 @@ import { isAfter } from "../lib/ids.js";
  * @property {{at: string, code: string, delay_ms: number} | null} waiting between two attempts
  * @property {"up" | "down" | null} rating what the owner thinks of the answer
  * @property {File[] | null} files of a person's message, or pictures that the model made
+ * @property {Audio | null} audio the answer read aloud
  * @property {{file: string, why: "modality" | "window" | "missing"}[] | null} withheld files that the model did not get
  */
 
@@ -55,6 +56,11 @@ import { isAfter } from "../lib/ids.js";
  * @property {string} [thumb] a small picture, as a data URL
  * @property {boolean} [erased] whether its owner has deleted it
  * @property {string} [refused] why a picture that a model made was not kept
+ */
+
+/**
+ * An answer read aloud. `spans`: [first, end, ms, ms] of each sentence, in `text` and in the sound.
+ * @typedef {{file: File, voice: string, spans: [number, number, number, number][], estimated: boolean}} Audio
  */
 
 /**
@@ -95,6 +101,7 @@ const REQUIRED = {
   "message.completed": ["message", "finish", "model", "length", "sha256", "duration_ms"],
   "message.error": ["message", "code", "text", "retryable", "length", "sha256"],
   "message.rated": ["message", "rating"],
+  "message.audio": ["message", "file", "voice", "spans"],
   "branch.chosen": ["message"],
   "file.erased": ["file"],
   "file.transcribed": ["file", "text"],
@@ -165,6 +172,10 @@ export function foldEntry(state, id, data) {
 function changeFile(state, id, change) {
   let changed = null;
   for (const message of Object.values(state.messages)) {
+    if (change === erased && message.audio?.file.id === id) {
+      message.audio = null;
+      changed = { change: Change.STATUS, message: message.id };
+    }
     if (!message.files?.some((file) => file.id === id)) continue;
     message.files = message.files.map((file) => (file.id === id ? change(file) : file));
     changed = { change: Change.STATUS, message: message.id };
@@ -227,6 +238,7 @@ function create(state, data, id) {
     omitted: null,
     waiting: null,
     rating: null,
+    audio: null,
     files: listOf(data.files)?.map((file) => captioned(state, file)) ?? null,
     withheld: null,
   };
@@ -276,6 +288,9 @@ function changeMessage(state, message, data, id) {
     case "message.rated":
       message.rating = data.rating === "none" ? null : data.rating;
       break;
+    case "message.audio":
+      speak(message, data);
+      break;
     case "branch.chosen":
       state.chosen[message.parent ?? ROOT] = message.id;
       return { change: Change.SHAPE, message: message.id };
@@ -296,6 +311,16 @@ function begin(message, data) {
   message.error = null;
   message.waiting = null;
   message.withheld = listOf(data.withheld);
+  // It is not the speech of the text that follows.
+  message.audio = null;
+}
+
+/**
+ * @param {Message} message
+ * @param {EventData} data
+ */
+function speak(message, { file, voice, spans, estimated = false }) {
+  if (!isAnswering(message)) message.audio = { file, voice, spans, estimated };
 }
 
 /**

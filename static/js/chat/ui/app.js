@@ -25,6 +25,7 @@ declareModules({
   sound: () => styled(import("./sound/sound.js"), "sound-styles"),
   pasted: () => styled(import("./composer/pasted_chips.js"), "reading-styles"),
   dialogs: () => styled(import("./dialogs/dialogs.js"), "palette-styles"),
+  speaking: () => styled(import("./speaking/speech_bar.js"), "reading-styles"),
 });
 
 const WIDE = "(min-width: 60rem)";

@@ -2,6 +2,7 @@
 // second click, Escape, or when the chat is left.
 import { signal } from "../../signals.js";
 import { call } from "../api.js";
+import { isComposing } from "../lib/input_method.js";
 import { plainText } from "../lib/plain_text.js";
 import { Speech } from "../speech.js";
 import { speak } from "./browser_voice.js";
@@ -50,7 +51,7 @@ export function stop() {
 
 /** @param {KeyboardEvent} event */
 function stopOnEscape(event) {
-  if (event.key !== "Escape" || event.defaultPrevented) return;
+  if (event.key !== "Escape" || event.defaultPrevented || isComposing(event)) return;
   const id = reading.peek()?.id;
   const hadFocus = document.activeElement?.closest(".speech-bar");
   stop();

@@ -1,8 +1,9 @@
 // The player below an answer that is read aloud. It is loaded with the first one.
 import { html } from "../../../preact.js";
 import { number } from "../../lib/format.js";
+import { nextSpeed, speed } from "../../sound/playing.js";
 import { reading } from "../../speaking/reading_aloud.js";
-import { atMs, isPlaying, nextSpeed, pause, play, seek, speed } from "../../speaking/sound.js";
+import { atMs, isPlaying, pause, play, seek } from "../../speaking/sound.js";
 import { clock, own } from "../../speaking/texts.js";
 
 export { reading, toggle } from "../../speaking/reading_aloud.js";

@@ -140,9 +140,9 @@ async def test_search_reads_a_page_at_a_time(no_worker, alice, monkeypatch):
     await write_long(alice, 120)
     sizes, texts = [], indexer._texts
 
-    def noting(entries):
+    def noting(entries, speech):
         sizes.append(sum(len(entry.data) for entry in entries))
-        return texts(entries)
+        return texts(entries, speech)
 
     monkeypatch.setattr(indexer, "_texts", noting)
     await indexer._catch_up(await Chat.objects.select_related("owner").aget(id=alice.chat))

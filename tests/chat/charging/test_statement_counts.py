@@ -34,7 +34,7 @@ ANSWER = {FREE: 7, PAID: 14, OWN_KEY: 10}
 # A visitor's first send creates a guest, a session and, on credit, a purse with the guest budget.
 FIRST_SEND = {FREE: 11, PAID: 23}
 # The title's call has a hold and a charge of its own.
-TITLE = {FREE: 6, PAID: 12}
+TITLE = {FREE: 7, PAID: 13}
 
 
 @pytest.fixture(autouse=True)

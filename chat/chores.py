@@ -32,6 +32,7 @@ RECUT_EVERY_S = 60.0
 HOLDS_EVERY_S = 30.0
 PRICES_EVERY_S = 600.0
 SWEEP_FILES_EVERY_S = 3_600.0
+TELL_EVERY_S = 60.0  # for what a killed worker has left
 
 
 @register
@@ -54,7 +55,7 @@ def chores() -> Iterable[Chore]:
             SWEEP_EVERY_S,
             wake_on=WAKE_ON_TRANSCRIPT,
         ),
-        Chore("tell-transcriptions", telling.tell_all, SWEEP_EVERY_S, wake_on=WAKE_ON_TRANSCRIPT),
+        Chore("tell-transcriptions", telling.tell_all, TELL_EVERY_S, wake_on=WAKE_ON_TRANSCRIPT),
         Chore("speak", speaker.speak_all, SWEEP_EVERY_S, wake_on=speech_orders.WAKE_ON),
         Chore("erase-files", sweeping.erase_marked, SWEEP_EVERY_S, wake_on=WAKE_ON_FILE),
         Chore("sweep-files", sync_to_async(_sweep_files), SWEEP_FILES_EVERY_S, lock="files"),

@@ -93,7 +93,9 @@ async def _check(row: StoredFile) -> bool:
     try:
         made = await sync_to_async(_finish)(row, **await reading)
         if made is not None:
-            await asyncio.to_thread(_clean_up, row, made["state"])
+            # Without the database: the connection of such a thread would never be given back.
+            await asyncio.to_thread(_erase_unneeded, row, made["state"])
+            await sync_to_async(_end_lease)(row, made["state"])
         return True
     except asyncio.CancelledError:
         kill_children()  # Otherwise this process could not end before the child.
@@ -217,7 +219,7 @@ def _finish(row: StoredFile, **changes: Any) -> dict[str, Any] | None:
             changes = _refused("storage_full")
         ours = StoredFile.objects.filter(id=row.id, attempts=row.attempts, state=State.CHECKING)
         now = timezone.now()
-        # The lease ends with `_clean_up`.
+        # The lease ends when no part is left.
         is_ours = ours.update(leased_until=now + LEASE, changed_at=now, **changes)
         if is_ours and transcription is not None and changes["state"] == State.READY:
             orders.order(row.id, transcription)
@@ -225,11 +227,18 @@ def _finish(row: StoredFile, **changes: Any) -> dict[str, Any] | None:
 
 
 def _clean_up(row: StoredFile, state: str) -> None:
-    """Remove the objects that are no longer needed."""
+    _erase_unneeded(row, state)
+    _end_lease(row, state)
+
+
+def _erase_unneeded(row: StoredFile, state: str) -> None:
     if state == State.REFUSED:
         objects.erase(row.id)
     else:
         objects.erase_parts(row.id)
+
+
+def _end_lease(row: StoredFile, state: str) -> None:
     StoredFile.objects.filter(id=row.id, state=state).update(leased_until=None)
 
 

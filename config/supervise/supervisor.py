@@ -134,6 +134,8 @@ class Supervisor:
             await child.started.wait()
             try:
                 await child.replace()
+            except StartError:  # All is being stopped.
+                return []
             except ReplaceError as problem:
                 child.say(
                     f"not replaced: {problem}. The old process goes on; "

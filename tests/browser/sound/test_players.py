@@ -69,7 +69,7 @@ def test_a_player_is_used_by_keyboard_and_says_where_it_is(alice):
     expect(position).to_have_attribute("aria-valuetext", "0:20 of 0:20")
     page.get_by_role("button", name="Speed: 1×").press("Enter")
     expect(page.get_by_role("button", name="Speed: 1.25×")).to_be_visible()
-    assert page.evaluate("() => document.querySelector('audio').playbackRate") == 1.25
+    page.wait_for_function("() => document.querySelector('audio').playbackRate === 1.25")
 
 
 def test_a_sound_that_cannot_be_played_says_so(alice):

@@ -83,7 +83,7 @@ def kill_at(number):
     after(objects, "write_rendition", lambda _, rendition, source: f"{rendition} stored")
     after(checking, "_finish", "row ready")
     after(default_storage, "delete", lambda name: f"{name.rpartition('/')[2]} erased")
-    after(checking, "_clean_up", "cleaned up")
+    after(checking, "_end_lease", "cleaned up")
     before_it_appears(lambda name: reached(f"{name} half stored"))
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from chat.files.speaking.waves import Form, read_wav, write_wav
 from chat.llm.errors import ProviderError
-from tests.chat.files.sounds import tone
+from tests.chat.files.sound.sounds import tone
 from tests.fake_model import spoken_wav
 
 

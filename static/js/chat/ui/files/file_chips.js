@@ -61,7 +61,7 @@ function Face({ store, file }) {
   };
   return html`${preview && kind === "image" && file.state !== "refused"
       ? html`<button type="button" class="file-chip-picture file-chip-describe" aria-label=${own.describe(name)} title=${alt || own.describe(name)} onClick=${describe}>${shown}
-          <span class=${alt ? "file-chip-alt file-chip-alt-set" : "file-chip-alt"} aria-hidden="true">${own.alt}</span></button>`
+          <span class=${alt ? "file-chip-alt file-chip-alt-set" : "file-chip-alt"} data-text=${own.alt}></span></button>`
       : html`<span class="file-chip-picture">${shown}</span>`}
     <span class="file-chip-text">
       <span class="file-chip-name" dir="auto" title=${name}>${name}</span>

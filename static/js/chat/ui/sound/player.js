@@ -1,11 +1,7 @@
 import { html, useEffect, useRef, useState } from "../../../preact.js";
-import { number } from "../../lib/format.js";
-import { leaveTurn, nextSpeed, speed, takeTurn } from "../../sound/playing.js";
+import { leaveTurn, speed, takeTurn } from "../../sound/playing.js";
 import { clock, own } from "../../sound/texts.js";
-import { SoundIcon } from "./sound_icons.js";
-
-const STEP_S = 5;
-const STEPS = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1 };
+import { PlayButton, Position, Speed } from "./controls.js";
 
 /**
  * Plays the sound of a file. Nothing of it is loaded before.
@@ -49,12 +45,12 @@ export function Player({ file, source }) {
   const label = (isPlaying ? own.stop : own.play)(file.name);
   return html`<div class="sound-player" role="group" aria-label=${file.name}>
     <audio preload="none" ref=${audio} ...${listeners}></audio>
-    <button type="button" class="sound-play" aria-label=${label} title=${label} onClick=${() => void toggle()}><${SoundIcon} name=${isPlaying ? "pause" : "play"} /></button>
+    <${PlayButton} label=${label} isPlaying=${isPlaying} onClick=${() => void toggle()} />
     <span class="sound-name" dir="auto" title=${file.name}>${file.name}</span>
     <div class="sound-controls">
-      <${Position} file=${file} atMs=${atMs} lengthMs=${lengthMs} seek=${(ms) => void seek(ms)} />
+      <${Position} label=${own.position(file.name)} atMs=${atMs} lengthMs=${lengthMs} seek=${(ms) => void seek(ms)} />
       <span class="sound-time meta">${atMs > 0 || !lengthMs ? clock(atMs) : clock(lengthMs)}</span>
-      <button type="button" class="sound-speed" aria-label=${own.speed(`${number(rate)}×`)} title=${own.speed(`${number(rate)}×`)} onClick=${nextSpeed}><bdi dir="ltr">${number(rate)}×</bdi></button>
+      <${Speed} />
     </div>
     <p class="sound-broken meta meta-problem" role="status">${isBroken && own.notPlayed}</p>
   </div>`;
@@ -76,18 +72,4 @@ function usePlayed(file) {
     onError: ({ currentTarget }) => (setPlaying(false), setBroken(currentTarget.hasAttribute("src"))),
   };
   return { isPlaying, atMs, setAt, lengthMs: knownMs || file.duration_ms || 0, isBroken, listeners };
-}
-
-function Position({ file, atMs, lengthMs, seek }) {
-  const onKeyDown = (event) => {
-    const step = STEPS[event.key];
-    if (!step || event.altKey || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    const isTurned = getComputedStyle(event.currentTarget).direction === "rtl" && /Left|Right/.test(event.key);
-    seek(Math.max(0, Math.min(lengthMs, atMs + (isTurned ? -step : step) * STEP_S * 1_000)));
-  };
-  return html`<input type="range" class="sound-position" min="0" max=${Math.max(1, Math.round(lengthMs))} step="100" value=${Math.round(atMs)}
-    style=${{ "--played": `${lengthMs ? Math.min(100, (100 * atMs) / lengthMs) : 0}%` }}
-    aria-label=${own.position(file.name)} aria-valuetext=${own.at(clock(atMs), clock(lengthMs))}
-    onInput=${(event) => seek(Number(event.currentTarget.value))} onKeyDown=${onKeyDown} />`;
 }

@@ -9,6 +9,7 @@ from tests.browser.chat_list import appears, palette, rename_first, row_menu
 from tests.browser.chat_page import ChatPage
 from tests.browser.stored_data import is_kept
 from tests.examples import FULL
+from tests.stack import wait_for
 
 LONG_LIST = 5_000 if FULL else 1_000
 QUICK = "[[tokens=6]]"
@@ -84,7 +85,7 @@ def test_of_the_connection_only_what_is_wrong_is_shown(alice):
     alice.ask("[[tokens=3]] Hello")
     alice.is_live()
     state = alice.page.locator(".connection")
-    assert state.bounding_box()["width"] <= 1
+    wait_for(lambda: state.bounding_box()["width"] <= 1)
     expect(state).to_have_text("Live")
     alice.page.context.set_offline(True)
     alice.page.evaluate("dispatchEvent(new Event('offline'))")
@@ -94,7 +95,7 @@ def test_of_the_connection_only_what_is_wrong_is_shown(alice):
     alice.page.evaluate("dispatchEvent(new Event('online'))")
     alice.is_live()
     expect(state).to_have_text("Live")
-    assert state.bounding_box()["width"] <= 1
+    wait_for(lambda: state.bounding_box()["width"] <= 1)
 
 
 def test_deleting_is_taken_back_at_once_and_later(alice, second):

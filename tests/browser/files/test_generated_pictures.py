@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
 from tests.browser.files.samples import chips
-from tests.stack import Stack
+from tests.stack import Stack, wait_for
 
 DRAW = """Draw a fox in the snow, with a red scarf and a small lantern
 [[tokens=0&images=1&image_px=800x500&image_ms=1500]]"""
@@ -68,7 +68,7 @@ def test_a_picture_is_shown_looked_at_downloaded_and_changed(artist, fake_model,
     artist.page.reload()
     again = artist.answers.first.locator(".answer-picture img")
     expect(again).to_be_visible()
-    assert again.evaluate(BOX_OF) == [448, 280]
+    wait_for(lambda: again.evaluate(BOX_OF) == [448, 280])
 
 
 def test_a_picture_that_is_not_kept_says_why(artist):

@@ -311,6 +311,10 @@ def test_the_head_of_a_long_block_of_code_stays_in_view(echo_stack, new_context,
     alice.ask("SAY Long:\n\n```python\n" + "value = 1  # of many\n" * 120 + "```\n\nIt ends.")
     block = alice.answers.last.locator(".code")
     alice.page.reload()
+    # Until then the page puts the reader where the chat was left.
+    expect(alice.ended().locator(".md")).not_to_have_attribute("data-drawing", "")
+    expect(alice.answers.last.locator(".message-foot")).to_have_css("visibility", "visible")
+    alice.is_live()
     block.get_by_role("button", name="Show all 120 lines").click()
     view = alice.page.locator(".scroller").bounding_box()
     block.evaluate("(block) => block.scrollIntoView({ block: 'center' })")

@@ -26,11 +26,11 @@ class TokenUsage:
     cost_micro_usd: int | None = None
     estimated: bool = False
     cache_write_tokens: int | None = None
-    # Of sound in the prompt, where the provider counts them apart.
+    # The tokens of sound in the prompt, where the provider counts them apart.
     audio_tokens: int | None = None
     # How long a sound was that was written down, in milliseconds.
     sound_ms: int | None = None
-    # Of pictures: those that the model made, and those that it read.
+    # The tokens of pictures that the model made, and of those that it read.
     image_tokens: int | None = None
     image_input_tokens: int | None = None
     # How many characters of a text were read aloud.

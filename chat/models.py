@@ -368,7 +368,7 @@ class StoredFile(models.Model):
     parts = models.PositiveIntegerField(default=0)
     # The `File` of docs/protocol.md, once it is ready.
     facts = models.JSONField(default=dict, blank=True)
-    # Of sound: the same as WAV, which the browser makes. Its size, digest and parts as above;
+    # Sound may come with the same as WAV, which the browser makes. Its size, digest and parts;
     # without bytes there is none.
     wav_bytes = models.PositiveIntegerField(default=0)
     wav_sha256 = models.CharField(max_length=64, blank=True, default="")

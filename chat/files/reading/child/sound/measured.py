@@ -17,5 +17,5 @@ class Measured:
 
     seconds: float
     sound_bytes: int
-    # Of a WAV: whether it is 16 kHz mono 16-bit, as transcription wants it.
+    # Whether a WAV is 16 kHz mono 16-bit, as transcription wants it.
     is_plain: bool = False

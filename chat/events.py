@@ -19,7 +19,8 @@ from streams.log import Event as LogEvent
 logger = logging.getLogger(__name__)
 
 Role = Literal["user", "assistant"]
-ResumeReason = Literal["lost", "handover", "provider", "user"]
+ResumeReason = Literal["lost", "handover", "provider", "user", "step"]
+ToolStatus = Literal["ok", "error", "denied", "stopped", "timeout", "unknown"]
 Means = Literal["prefill", "ask", "restart"]
 Rating = Literal["up", "down", "none"]
 
@@ -199,6 +200,7 @@ class MessageImage(ChatEvent):
 class MessageResumed(ChatEvent):
     """The seam: another attempt continues after `length` bytes of text that are stored already.
 
+    The reason "step" is no seam: the results of tools are there, and the model goes on.
     `credit_limit_tokens`: the most tokens that it may write, because credit is short. `bill`: the
     usage of the previous attempt, if it does not follow from that attempt's stored text.
     `withheld`: as in `message.started`.
@@ -228,6 +230,20 @@ class MessageWaiting(ChatEvent):
     attempt: int
     code: str
     delay_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class MessageStepped(ChatEvent):
+    """A call of the model has ended with calls of tools, and all of those have results. `step`
+    counts from 1; `usage`, `cost_micro_usd` and `bill` are those of this call of the model."""
+
+    type: ClassVar[str] = "message.stepped"
+    message: str
+    attempt: int
+    step: int
+    usage: dict[str, Any] | None = None
+    cost_micro_usd: int | None = None
+    bill: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,6 +323,70 @@ class MessageAudio(ChatEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class ToolInput(ChatEvent):
+    """The model writes the arguments of its call number `index` (from 0) of this attempt: `text`
+    continues them, as JSON. The first part names the tool."""
+
+    type: ClassVar[str] = "tool.input"
+    message: str
+    attempt: int
+    index: int
+    text: str
+    server: str | None = None
+    tool: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall(ChatEvent):
+    """The model has asked for tools: all calls of a step, which stand after `length` bytes of text
+    and `reasoning_length` bytes of reasoning.
+
+    `calls`: [{"id", "index", "server", "tool", "title", "arguments", "policy", "digest"}]. The id
+    is a UUID made from the reply, the step and the index. `arguments` is an object; a call whose
+    arguments are none has `input`, the text that the model wrote, instead. `policy`: "always" or
+    "ask"; `digest`: of the tool's name, description, schema and annotations. `opaque`: what the
+    provider wants back with the results, unread, for the same model only.
+    """
+
+    type: ClassVar[str] = "tool.call"
+    message: str
+    attempt: int
+    step: int
+    length: int
+    reasoning_length: int
+    calls: list[dict[str, Any]]
+    opaque: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ToolStarted(ChatEvent):
+    """Appended before the first byte of a call leaves. A call without it was never made."""
+
+    type: ClassVar[str] = "tool.started"
+    message: str
+    call: str
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult(ChatEvent):
+    """What came back from a call. `content`: parts as MCP has them, without bytes; `structured`:
+    any JSON. `cut`: only the beginning is stored. With another status than "ok", `code` and
+    `sentence` may say why; "unknown": nobody knows whether the call took effect."""
+
+    type: ClassVar[str] = "tool.result"
+    message: str
+    call: str
+    status: ToolStatus
+    duration_ms: int
+    content: list[dict[str, Any]] | None = None
+    structured: Any = None
+    code: str | None = None
+    sentence: str | None = None
+    cut: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class BranchChosen(ChatEvent):
     type: ClassVar[str] = "branch.chosen"
     message: str
@@ -347,10 +427,15 @@ AnyEvent = (
     | MessageImage
     | MessageResumed
     | MessageWaiting
+    | MessageStepped
     | MessageCompleted
     | MessageError
     | MessageRated
     | MessageAudio
+    | ToolInput
+    | ToolCall
+    | ToolStarted
+    | ToolResult
     | BranchChosen
     | FileErased
     | FileTranscribed
@@ -375,10 +460,15 @@ EVENT_TYPES: dict[str, type[AnyEvent]] = {
         MessageImage,
         MessageResumed,
         MessageWaiting,
+        MessageStepped,
         MessageCompleted,
         MessageError,
         MessageRated,
         MessageAudio,
+        ToolInput,
+        ToolCall,
+        ToolStarted,
+        ToolResult,
         BranchChosen,
         FileErased,
         FileTranscribed,
@@ -413,10 +503,11 @@ def log_event(chat: str, event: AnyEvent, event_id: str) -> LogEvent:
     """Wrap an event for the log.
 
     Deltas are parts of their message: the index drops them when the end is appended, which has the
-    full text in the chat's index. So are waits, which mean nothing after the end.
+    full text in the chat's index. So are waits, which mean nothing after the end, and arguments
+    that are being written, which `tool.call` has whole.
     """
     part_of = None
-    if isinstance(event, MessageDelta | MessageReasoning | MessageWaiting):
+    if isinstance(event, MessageDelta | MessageReasoning | MessageWaiting | ToolInput):
         part_of = event.message
     whole = orjson.dumps(event.to_dict(whole=True)) if event.KEPT_OUT_OF_LOG else None
     return LogEvent(

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, assert_never
 
 from chat import events as ev
+from chat.tools import called
 from streams.cursors import START
 
 MAX_PIECES = 1_000
@@ -83,6 +84,10 @@ class Message:
     rating: Literal["up", "down"] | None = None
     # The answer read aloud: {"file", "voice", "spans", "estimated"}, as the event has them.
     audio: dict[str, Any] | None = None
+    # The calls of tools, in the order in which the model made them (chat/tools/called.py), and how
+    # many calls of the model have ended with some.
+    tools: list[dict[str, Any]] | None = None
+    steps: int = 0
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -113,6 +118,8 @@ class Message:
             "withheld": self.withheld,
             "rating": self.rating,
             "audio": self.audio,
+            "tools": self.tools,
+            "steps": self.steps,
         }
 
 
@@ -192,9 +199,14 @@ def fold(state: Transcript, event: ev.AnyEvent, entry_id: str) -> None:
             | ev.MessageImage()
             | ev.MessageResumed()
             | ev.MessageWaiting()
+            | ev.MessageStepped()
             | ev.MessageCompleted()
             | ev.MessageError()
             | ev.MessageRated()
+            | ev.ToolInput()
+            | ev.ToolCall()
+            | ev.ToolStarted()
+            | ev.ToolResult()
         ):
             if message := state.messages.get(event.message):
                 change(message, event, entry_id)
@@ -289,9 +301,14 @@ def change(
     | ev.MessageImage
     | ev.MessageResumed
     | ev.MessageWaiting
+    | ev.MessageStepped
     | ev.MessageCompleted
     | ev.MessageError
-    | ev.MessageRated,
+    | ev.MessageRated
+    | ev.ToolInput
+    | ev.ToolCall
+    | ev.ToolStarted
+    | ev.ToolResult,
     entry_id: str,
 ) -> None:
     """Apply an event of this message to it."""
@@ -307,14 +324,7 @@ def change(
             message.started = message.started or entry_id
         case ev.MessageResumed():
             _begin(message, event)
-            message.seams.append(
-                {
-                    "at": entry_id,
-                    "reason": event.reason,
-                    "means": event.means,
-                    "length": event.length,
-                }
-            )
+            _add_seam(message, event, entry_id)
         case ev.MessageWaiting():
             message.waiting = {"at": entry_id, "code": event.code, "delay_ms": event.delay_ms}
         case ev.MessageCompleted():
@@ -323,6 +333,33 @@ def change(
             _fail(message, event)
         case ev.MessageRated():
             message.rating = None if event.rating == "none" else event.rating
+        case _:
+            _change_tools(message, event, entry_id)
+
+
+def _add_seam(message: Message, event: ev.MessageResumed, entry_id: str) -> None:
+    """After a step nothing was interrupted, so there is no seam to show."""
+    if event.reason != "step":
+        seam = {"reason": event.reason, "means": event.means, "length": event.length}
+        message.seams.append({"at": entry_id, **seam})
+
+
+def _change_tools(
+    message: Message,
+    event: ev.MessageStepped | ev.ToolInput | ev.ToolCall | ev.ToolStarted | ev.ToolResult,
+    entry_id: str,
+) -> None:
+    match event:
+        case ev.MessageStepped():
+            message.steps = event.step
+        case ev.ToolInput():
+            message.tools = called.write(message.tools, event)
+        case ev.ToolCall():
+            message.tools = called.add_step(message.tools, event)
+        case ev.ToolStarted():
+            message.tools = called.start(message.tools, event, entry_id)
+        case ev.ToolResult():
+            message.tools = called.finish(message.tools, event)
         case _:
             assert_never(event)
 
@@ -350,6 +387,7 @@ def _begin(message: Message, event: ev.MessageStarted | ev.MessageResumed) -> No
     message.waiting = None
     # It is not the speech of the text that follows.
     message.audio = None
+    message.tools = called.without_written(message.tools)
 
 
 def _complete(message: Message, event: ev.MessageCompleted) -> None:
@@ -368,6 +406,7 @@ def _complete(message: Message, event: ev.MessageCompleted) -> None:
     message.error = None
     message.omitted = event.omitted
     message.waiting = None
+    message.tools = called.without_written(message.tools)
 
 
 def _fail(message: Message, event: ev.MessageError) -> None:
@@ -381,3 +420,4 @@ def _fail(message: Message, event: ev.MessageError) -> None:
     message.sha256 = event.sha256
     message.error = {"code": event.code, "text": event.text, "retryable": event.retryable}
     message.waiting = None
+    message.tools = called.without_written(message.tools)

@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 
 from tests.browser.chat_page import ChatPage
 
-FIRST_LOAD_REQUESTS, FIRST_LOAD_BYTES = 20, 80_000
+FIRST_LOAD_REQUESTS, FIRST_LOAD_BYTES = 20, 84_000
 LOADED = """() => performance.getEntriesByType("resource")
   .filter((one) => one.startTime < (window.drawnAtMs ?? Infinity))
   .map((one) => new URL(one.name).pathname).filter((path) => path.endsWith(".js"))"""

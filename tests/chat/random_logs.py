@@ -9,6 +9,11 @@ from streams.log import Entry
 MESSAGES = [f"m{i}" for i in range(6)]
 FILES = [{"id": f"f{n}", "kind": "image", "name": "a", "thumb": "data:"} for n in range(2)]
 FILES.append({"id": "f2", "kind": "audio", "name": "b", "duration_ms": 5})
+CALLS = [
+    {"id": "k0", "index": 0, "server": "clock", "tool": "now", "title": "Now", "arguments": {}},
+    {"id": "k1", "index": 1, "server": "clock", "tool": "now", "arguments": {"zone": "é"}},
+    {"id": "k2", "index": 1, "server": "clock", "tool": "now", "input": "{"},
+]
 texts = st.text(alphabet=st.sampled_from("ab \n*`é😀ß"), max_size=6)
 messages = st.sampled_from(MESSAGES)
 parents = st.none() | messages
@@ -80,7 +85,7 @@ events = st.one_of(
         "message.resumed",
         message=messages,
         attempt=st.integers(2, 4),
-        reason=st.sampled_from(["lost", "handover", "provider", "user"]),
+        reason=st.sampled_from(["lost", "handover", "provider", "user", "step"]),
         means=st.sampled_from(["prefill", "ask", "restart"]),
         length=st.integers(0, 9),
         credit_limit_tokens=st.none() | st.integers(1, 9),
@@ -124,6 +129,37 @@ events = st.one_of(
         sha256=st.just("00"),
         text_kept=texts,
         reasoning=texts,
+    ),
+    _event("message.stepped", message=messages, attempt=st.just(1), step=st.integers(1, 3)),
+    _event(
+        "tool.input",
+        message=messages,
+        attempt=st.integers(1, 3),
+        index=st.integers(0, 2),
+        text=texts,
+        server=st.none() | st.just("clock"),
+        tool=st.none() | st.just("now"),
+    ),
+    _event(
+        "tool.call",
+        message=messages,
+        attempt=st.integers(1, 3),
+        step=st.integers(1, 3),
+        length=st.integers(0, 9),
+        reasoning_length=st.integers(0, 9),
+        calls=st.lists(st.sampled_from(CALLS), max_size=3, unique_by=lambda call: call["id"]),
+    ),
+    _event("tool.started", message=messages, call=st.sampled_from(["k0", "k1", "k2"])),
+    _event(
+        "tool.result",
+        message=messages,
+        call=st.sampled_from(["k0", "k1", "k2"]),
+        status=st.sampled_from(["ok", "error", "denied", "stopped", "timeout", "unknown"]),
+        duration_ms=st.integers(0, 9),
+        content=st.none() | st.just([{"type": "text", "text": "51"}]),
+        structured=st.none() | st.booleans() | st.just({"a": [0]}),
+        sentence=st.none() | texts,
+        cut=st.none() | st.booleans(),
     ),
     _event("branch.chosen", message=messages),
     _event("message.hologram", message=messages, depth=st.integers()),

@@ -31,7 +31,10 @@ VALUES = {
     "bool": st.booleans(),
     "bool | None": st.none() | st.booleans(),
     "Role": st.sampled_from(["user", "assistant"]),
-    "ResumeReason": st.sampled_from(["lost", "handover", "provider", "user"]),
+    "ResumeReason": st.sampled_from(["lost", "handover", "provider", "user", "step"]),
+    "ToolStatus": st.sampled_from(["ok", "error", "denied", "stopped", "timeout", "unknown"]),
+    "Any": st.none() | st.booleans() | st.dictionaries(texts, st.integers(0, 9), max_size=3),
+    "list[dict[str, Any]]": st.lists(st.dictionaries(texts, texts), max_size=3),
     "Means": st.sampled_from(["prefill", "ask", "restart"]),
     "list[str] | None": st.none() | st.lists(texts, max_size=3),
     "list[dict[str, Any]] | None": st.none() | st.lists(st.dictionaries(texts, texts), max_size=3),
@@ -51,13 +54,14 @@ def value_of(field):
 
 def _annotation(field):
     names = {ev.Role: "Role", ev.ResumeReason: "ResumeReason", ev.Means: "Means"}
+    names[ev.ToolStatus] = "ToolStatus"
     return names.get(field.type) or str(field.type).replace("typing.", "")
 
 
 def made(kind):
     given_fields = {}
     for field in dataclasses.fields(kind):
-        if field.type in (ev.Role, ev.ResumeReason, ev.Means):
+        if field.type in (ev.Role, ev.ResumeReason, ev.Means, ev.ToolStatus):
             given_fields[field.name] = VALUES[_annotation(field)]
         else:
             given_fields[field.name] = value_of(field)

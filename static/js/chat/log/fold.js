@@ -3,6 +3,7 @@
 // its start: the state is changed in place and the text of one message is appended to (engines
 // keep `a += b` as a rope). `foldEntry` returns what changed, so that a view need not compare.
 import { isAfter } from "../lib/ids.js";
+import { addStep, finishCall, startCall, withoutWritten, writeCall } from "./tool_calls.js";
 
 /** @typedef {Record<string, any> & {type: string}} EventData an event of the log, as docs/protocol.md describes it */
 
@@ -34,6 +35,8 @@ import { isAfter } from "../lib/ids.js";
  * @property {"up" | "down" | null} rating what the owner thinks of the answer
  * @property {File[] | null} files of a person's message, or pictures that the model made
  * @property {Audio | null} audio the answer read aloud
+ * @property {import("./tool_calls.js").ToolCall[] | null} tools the calls of tools, in the order in which the model made them
+ * @property {number} steps calls of the model that ended with calls of tools
  * @property {{file: string, why: "modality" | "window" | "missing"}[] | null} withheld files that the model did not get
  */
 
@@ -98,10 +101,15 @@ const REQUIRED = {
   "message.image": ["message", "file"],
   "message.resumed": ["message", "attempt", "reason", "means", "length"],
   "message.waiting": ["message", "attempt", "code", "delay_ms"],
+  "message.stepped": ["message", "attempt", "step"],
   "message.completed": ["message", "finish", "model", "length", "sha256", "duration_ms"],
   "message.error": ["message", "code", "text", "retryable", "length", "sha256"],
   "message.rated": ["message", "rating"],
   "message.audio": ["message", "file", "voice", "spans"],
+  "tool.input": ["message", "attempt", "index", "text"],
+  "tool.call": ["message", "attempt", "step", "length", "reasoning_length", "calls"],
+  "tool.started": ["message", "call"],
+  "tool.result": ["message", "call", "status", "duration_ms"],
   "branch.chosen": ["message"],
   "file.erased": ["file"],
   "file.transcribed": ["file", "text"],
@@ -241,6 +249,8 @@ function create(state, data, id) {
     audio: null,
     files: listOf(data.files)?.map((file) => captioned(state, file)) ?? null,
     withheld: null,
+    tools: null,
+    steps: 0,
   };
   const key = parent ?? ROOT;
   (state.children[key] ??= []).push(data.message);
@@ -274,7 +284,8 @@ function changeMessage(state, message, data, id) {
       break;
     case "message.resumed":
       begin(message, data);
-      message.seams.push({ at: id, reason: data.reason, means: data.means, length: data.length });
+      // After a step nothing was interrupted, so there is no seam to show.
+      if (data.reason !== "step") message.seams.push({ at: id, reason: data.reason, means: data.means, length: data.length });
       break;
     case "message.waiting":
       message.waiting = { at: id, code: data.code, delay_ms: data.delay_ms };
@@ -290,6 +301,21 @@ function changeMessage(state, message, data, id) {
       break;
     case "message.audio":
       speak(message, data);
+      break;
+    case "message.stepped":
+      message.steps = data.step;
+      break;
+    case "tool.input":
+      message.tools = writeCall(message.tools, data);
+      break;
+    case "tool.call":
+      message.tools = addStep(message.tools, data);
+      break;
+    case "tool.started":
+      message.tools = startCall(message.tools, data, id);
+      break;
+    case "tool.result":
+      message.tools = finishCall(message.tools, data);
       break;
     case "branch.chosen":
       state.chosen[message.parent ?? ROOT] = message.id;
@@ -313,6 +339,7 @@ function begin(message, data) {
   message.withheld = listOf(data.withheld);
   // It is not the speech of the text that follows.
   message.audio = null;
+  message.tools = withoutWritten(message.tools);
 }
 
 /**
@@ -347,6 +374,7 @@ function complete(message, data) {
   message.error = null;
   message.omitted = data.omitted ?? null;
   message.waiting = null;
+  message.tools = withoutWritten(message.tools);
 }
 
 /**
@@ -362,6 +390,7 @@ function fail(message, data) {
   message.sha256 = data.sha256;
   message.error = { code: data.code, text: data.text, retryable: data.retryable };
   message.waiting = null;
+  message.tools = withoutWritten(message.tools);
 }
 
 /**

@@ -1,5 +1,6 @@
 """Serves the bytes of files, to their owner only, and so that no browser executes them."""
 
+import base64
 import logging
 import re
 import uuid
@@ -31,7 +32,7 @@ CHUNK_BYTES = 64_000
 CACHE_CONTROL = "private, max-age=31536000, immutable"
 # Scripts, forms and requests of a document are turned off, even if somebody opens it as a page.
 POLICY = "sandbox; default-src 'none'; frame-ancestors 'none'"
-VIEW, VIEW_TYPE = "view", "image/webp"
+VIEW, THUMB, WEBP = "view", "thumb", "image/webp"
 SERVED = (objects.ORIGINAL, VIEW, objects.WAV)
 _RANGE = re.compile(r"bytes=(\d{0,12})-(\d{0,12})")
 
@@ -40,11 +41,13 @@ _RANGE = re.compile(r"bytes=(\d{0,12})-(\d{0,12})")
 async def rendition(request: HttpRequest, file_id: uuid.UUID, name: str) -> HttpResponseBase:
     """A rendition of a file of the person who requests it; 404 for anything else."""
     user = await request.auser()
-    if name not in SERVED or not isinstance(user, User) or not user.is_active:
+    if name not in (*SERVED, THUMB) or not isinstance(user, User) or not user.is_active:
         raise Http404
     row = await sync_to_async(_own)(user, file_id)
     if row is None:
         raise Http404
+    if name == THUMB:
+        return _thumb(row)
     try:
         size = await in_storage_thread(objects.size_of, file_id, name)
     except FileNotFoundError as error:
@@ -68,10 +71,22 @@ async def rendition(request: HttpRequest, file_id: uuid.UUID, name: str) -> Http
     return response
 
 
+def _thumb(row: StoredFile) -> HttpResponse:
+    """The thumb, which the row has: no storage is asked for the many that a chat may show."""
+    _, _, encoded = row.facts.get("thumb", "").partition("base64,")
+    if not encoded:
+        raise Http404
+    response = HttpResponse(base64.b64decode(encoded))
+    _describe(response, row, THUMB)
+    del response["Accept-Ranges"]
+    return response
+
+
 def _describe(response: HttpResponseBase, row: StoredFile, name: str) -> None:
-    types = {VIEW: (VIEW_TYPE, ".webp"), objects.WAV: ("audio/wav", ".wav")}
+    webp = (WEBP, ".webp")
+    types = {VIEW: webp, THUMB: webp, objects.WAV: ("audio/wav", ".wav")}
     content_type, ending = types.get(name, (row.facts["type"], ""))
-    is_inline = name == VIEW or content_type.startswith("audio/")
+    is_inline = name in (VIEW, THUMB) or content_type.startswith("audio/")
     named = safe_name(row.name, "file") + ending
     response["Content-Type"] = content_type
     response["Content-Disposition"] = (

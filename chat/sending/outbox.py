@@ -151,5 +151,11 @@ def to_item(chat_id: uuid.UUID, event: ev.AnyEvent, event_id: str) -> dict[str, 
 
 
 def from_item(item: dict[str, Any]) -> Event:
-    data = orjson.dumps(item["data"])
-    return Event(id=item["id"], chat=item["chat"], type=item["data"]["type"], data=data)
+    event = item["data"]
+    return Event(
+        id=item["id"],
+        chat=item["chat"],
+        type=event["type"],
+        data=orjson.dumps(event),
+        whole=ev.data_for_index(event),
+    )

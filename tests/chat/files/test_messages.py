@@ -1,14 +1,17 @@
 """Messages with files: what the log, the model and the next worker get of them."""
 
 import asyncio
+import base64
 import uuid
 from urllib.parse import quote
 
+import orjson
 import pytest
 from django.core.files.storage import default_storage
 
 from chat.files import prompt_files
 from chat.models import Chat, StoredFile
+from streams.log import get_log
 from tests.buckets.storages import both_storages
 from tests.chat.files.file_requests import TEXT, ask, code_of, picture, send_parts, upload
 from tests.chat.files.model_requests import last_message, pictures, texts
@@ -36,9 +39,29 @@ async def test_a_picture_reaches_the_model_and_the_transcript(no_worker, alice, 
     transcript = await alice.transcript()
     [file] = transcript.messages[message].files
     assert (file["id"], file["name"], file["width"]) == (file_id, "Tree.png", 400)
-    assert len(file["thumb"]) < 12_000
+    assert file["thumb"] == f"/files/{file_id}/thumb"
     assert transcript.messages[reply].withheld is None
     assert (await StoredFile.objects.aget(id=file_id)).chat_id == uuid.UUID(alice.chat)
+
+
+async def test_who_is_there_sees_a_thumb_at_once_and_who_comes_later_fetches_it(
+    no_worker, alice, fake_model
+):
+    """The log has the thumb, for the screens that are open; a replay of the chat has its address,
+    so a chat with many pictures opens as fast as one without."""
+    async with working():
+        files = [await upload(alice, picture(400 + n, 200), f"{n}.png") for n in range(3)]
+        message, _ = await ask(alice, files=files)
+    live = await get_log().read(alice.stream, after="0-0", limit=100)
+    [created] = [data for one in live if (data := orjson.loads(one.data)).get("message") == message]
+    assert [file["thumb"][:23] for file in created["files"]] == ["data:image/webp;base64,"] * 3
+    replayed = (await alice.client.get(f"/api/chats/{alice.chat}/events?after=0-0")).content
+    assert b"data:image" not in replayed and len(replayed) < 6_000
+    for file in (await alice.message(message)).files:
+        response = await alice.client.get(file["thumb"])
+        number = files.index(file["id"])
+        encoded = created["files"][number]["thumb"].partition("base64,")[2]
+        assert response.content == base64.b64decode(encoded)
 
 
 async def test_a_model_that_does_not_see_is_told_so(no_worker, alice, fake_model, settings):

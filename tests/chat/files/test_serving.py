@@ -65,6 +65,25 @@ async def test_a_view_is_shown_as_a_picture(no_worker, alice):
     assert Image.open(io.BytesIO(await body_of(response))).size == (1600, 800)
 
 
+async def test_a_thumb_is_a_small_picture_that_no_storage_is_asked_for(
+    no_worker, alice, bob, monkeypatch
+):
+    async with working():
+        file_id = await upload(alice, picture(3200, 1600), "Wide.png")
+        text = await upload(alice, TEXT, "Seven trees.txt")
+    monkeypatch.setattr(objects, "open_rendition", None)
+    response = await get(alice, file_id, "thumb")
+    assert response["Content-Type"] == "image/webp"
+    assert response["Content-Disposition"] == 'inline; filename="Wide.png.webp"'
+    assert response["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+    assert response["Cache-Control"] == "private, max-age=31536000, immutable"
+    assert Image.open(io.BytesIO(response.content)).size == (256, 128)
+    assert await status_of(bob, file_id, "thumb") == 404
+    assert await status_of(alice, text, "thumb") == 404
+    await alice.client.delete(f"/api/files/{file_id}")
+    assert await status_of(alice, file_id, "thumb") == 404
+
+
 @pytest.mark.parametrize(("data", "name"), [(PAGE, "page.html"), (DRAWING, "drawing.svg")])
 async def test_scripts_in_files_are_never_run(no_worker, alice, data, name):
     async with working():

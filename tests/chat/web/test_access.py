@@ -191,6 +191,7 @@ TABLE: dict[str, list[Row]] = {
         Row(f"/files/{FILE}/wav", (404,) * 6),
         Row(f"/files/{FILE}/original", (404, 404, 404, 404, 404, 200)),
         Row(f"/files/{FILE}/model", (404,) * 6),
+        Row(f"/files/{FILE}/thumb", (404,) * 6),
     ],
     "chat:frame": [Row("/preview/page", ANYBODY), Row("/preview/diagram", ANYBODY)],
     "chat:keep": [own("/keep", "POST", {})],

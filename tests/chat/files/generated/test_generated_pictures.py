@@ -21,6 +21,7 @@ from chat.generation.reply_log import ReplyLog
 from chat.generation.worker import Worker
 from chat.models import StoredFile
 from chat.personal_data import export
+from streams.log import get_log
 from tests.buckets.storages import files_with_objects, stored_names
 from tests.chat.files.file_requests import TEXT, picture, upload
 from tests.chat.files.generated.killing import kill_once
@@ -57,7 +58,11 @@ async def test_a_picture_is_kept_and_shown(no_worker, alice, fake_model):
     assert file["id"] == str(picture_id(reply, 1, 0))
     assert (file["kind"], file["width"], file["height"]) == ("image", 96, 64)
     assert file["name"].endswith("Draw a fox dog.png") and file["alt"] == prompt
-    assert file["thumb"].startswith("data:image/webp;base64,") and len(file["thumb"]) < 12_000
+    assert file["thumb"] == f"/files/{file['id']}/thumb"
+    stored = await get_log().read(alice.stream, after="0-0", limit=100)
+    [told] = [orjson.loads(one.data) for one in stored if one.type == "message.image"]
+    thumb = told["file"]["thumb"]
+    assert thumb.startswith("data:image/webp;base64,") and len(thumb) < 12_000
     assert await original(alice, file) == picture_of(prompt)
     row = await StoredFile.objects.aget()
     assert (str(row.chat_id), row.state) == (alice.chat, "ready")

@@ -83,6 +83,8 @@ class Message:
     rating: Literal["up", "down"] | None = None
     # The answer read aloud: {"file", "voice", "spans", "estimated"}, as the event has them.
     audio: dict[str, Any] | None = None
+    # The file that the model speaks into, while it does.
+    sound: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -113,6 +115,7 @@ class Message:
             "withheld": self.withheld,
             "rating": self.rating,
             "audio": self.audio,
+            "sound": self.sound,
         }
 
 
@@ -350,6 +353,7 @@ def _begin(message: Message, event: ev.MessageStarted | ev.MessageResumed) -> No
     message.waiting = None
     # It is not the speech of the text that follows.
     message.audio = None
+    message.sound = event.sound
 
 
 def _complete(message: Message, event: ev.MessageCompleted) -> None:
@@ -367,7 +371,7 @@ def _complete(message: Message, event: ev.MessageCompleted) -> None:
     message.sha256 = event.sha256
     message.error = None
     message.omitted = event.omitted
-    message.waiting = None
+    message.waiting = message.sound = None
 
 
 def _fail(message: Message, event: ev.MessageError) -> None:
@@ -380,4 +384,4 @@ def _fail(message: Message, event: ev.MessageError) -> None:
     message.length = event.length
     message.sha256 = event.sha256
     message.error = {"code": event.code, "text": event.text, "retryable": event.retryable}
-    message.waiting = None
+    message.waiting = message.sound = None

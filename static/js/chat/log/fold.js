@@ -34,6 +34,7 @@ import { isAfter } from "../lib/ids.js";
  * @property {"up" | "down" | null} rating what the owner thinks of the answer
  * @property {File[] | null} files of a person's message, or pictures that the model made
  * @property {Audio | null} audio the answer read aloud
+ * @property {string | null} sound the file that the model speaks into, while it does
  * @property {{file: string, why: "modality" | "window" | "missing"}[] | null} withheld files that the model did not get
  */
 
@@ -239,6 +240,7 @@ function create(state, data, id) {
     waiting: null,
     rating: null,
     audio: null,
+    sound: null,
     files: listOf(data.files)?.map((file) => captioned(state, file)) ?? null,
     withheld: null,
   };
@@ -313,6 +315,7 @@ function begin(message, data) {
   message.withheld = listOf(data.withheld);
   // It is not the speech of the text that follows.
   message.audio = null;
+  message.sound = data.sound ?? null;
 }
 
 /**
@@ -346,7 +349,7 @@ function complete(message, data) {
   message.sha256 = data.sha256;
   message.error = null;
   message.omitted = data.omitted ?? null;
-  message.waiting = null;
+  message.waiting = message.sound = null;
 }
 
 /**
@@ -361,7 +364,7 @@ function fail(message, data) {
   message.length = data.length;
   message.sha256 = data.sha256;
   message.error = { code: data.code, text: data.text, retryable: data.retryable };
-  message.waiting = null;
+  message.waiting = message.sound = null;
 }
 
 /**

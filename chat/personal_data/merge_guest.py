@@ -31,7 +31,7 @@ from django.utils import timezone
 from accounts import sockets
 from accounts.models import User
 from chat.events import MessageCompleted, MessageDelta, MessageError, MessageReasoning
-from chat.files.spoken.moving import copy_sounds
+from chat.files.spoken.moving import copy_sounds, erase_copied
 from chat.models import Chat, MessageText, Reply, StoredFile
 from streams.cursors import is_after
 from streams.log import Entry, Event, Fence, get_log
@@ -66,8 +66,9 @@ async def _move(chat_id: str, guest: User, account: User) -> None:
         unfinished = await sync_to_async(_unfinished)(chat_id) | survey.unfinished
         if unfinished <= sealed:
             await _append(chat_id, survey, guest, account)
-            await copy_sounds(chat_id, guest, account)
+            sounds = await copy_sounds(chat_id, guest, account)
             if await sync_to_async(_switch)(chat_id, guest, account, sealed):
+                await erase_copied(sounds, guest)
                 return
         for reply_id in unfinished - sealed:
             await get_log().raise_fence(guest.stream, Fence(name=reply_id, token=SEALING_TOKEN))

@@ -1,7 +1,6 @@
 """Answers whose models speak: asked for, kept, heard while they come, stored, told and paid."""
 
 import asyncio
-import hashlib
 import uuid
 
 import pytest
@@ -10,7 +9,7 @@ from django.utils import timezone
 
 from accounts.models import User
 from chat.files import sweeping, uploads
-from chat.files.spoken import answer_sound, live, rows, storing
+from chat.files.spoken import live, rows, storing
 from chat.llm.stream.sound_data import BYTES_PER_S
 from chat.models import Speech, StoredFile
 from streams.log import get_log
@@ -295,10 +294,8 @@ async def test_a_person_takes_their_sound_along(no_worker, alice):
 
 def test_spans_follow_the_sound_of_each_attempt():
     text = "One is here. Two is here. Three is here. Four is here."
-    digest = hashlib.sha256(text.encode()).hexdigest()
     spans = storing.estimated_spans(text, [(0, 48_000), (26, 96_000)])
-    assert digest and [span[:2] for span in spans] == [[0, 12], [13, 25], [26, 40], [41, 54]]
+    assert [span[:2] for span in spans] == [[0, 12], [13, 25], [26, 40], [41, 54]]
     assert [span[2:] for span in spans] == [[0, 500], [500, 1_000], [1_000, 2_037], [2_037, 3_000]]
     assert storing.estimated_spans("", [(0, 48_000)]) == []
     assert storing.estimated_spans(text, []) == []
-    assert answer_sound.MAX_PENDING_BYTES > 0

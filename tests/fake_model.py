@@ -48,6 +48,7 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
   audio=N          N ms of sound (`pcm_of(prompt, N)`) with the text, if the request asks for it;
                    a continuation speaks the rest
   audio_piece=4800  bytes of sound in a chunk    jitter_ms=N     each may come so much later
+  audio_stamps=1   each piece begins with time.monotonic_ns() of sending, in 8 bytes
   audio_split=odd  chunks end in the middle of base64 groups and samples; junk: one is no base64;
                    padded: with odd numbers of bytes, each padded
 Faults, for the first `times` requests of this model and prompt (default: all of them):
@@ -490,6 +491,9 @@ class Answer:
                 piece = pcm[at : min(at + size, share[1])]
                 before, late = late, dice.uniform(0, q.number("jitter_ms")) / 1000
                 yield self.interval * len(piece) / max(share[1] - share[0], 1) + late - before
+                self.record.setdefault("spoke_at", time.time())
+                if q.count("audio_stamps"):
+                    piece = struct.pack("<q", time.monotonic_ns()) + piece[8:]
                 for data in encoder.encode(piece):
                     yield self.chunk({"audio": {"data": data}})
                 self.record["spoken"] = self.record.get("spoken", 0) + len(piece)

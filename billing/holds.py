@@ -307,6 +307,7 @@ def _usage_row(
         audio_tokens=usage.audio_tokens,
         sound_ms=usage.sound_ms,
         image_tokens=usage.image_tokens,
+        audio_output_tokens=usage.audio_output_tokens,
         image_input_tokens=usage.image_input_tokens,
         characters=usage.characters,
         estimated=usage.estimated,

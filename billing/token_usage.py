@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class TokenUsage:
     """Tokens read from or written to a cache, and of pictures that were read, are included in
-    `prompt_tokens`; reasoning tokens, and those of pictures that were made, in
+    `prompt_tokens`; reasoning tokens, and those of pictures and sound that were made, in
     `completion_tokens`. None: the provider did not report the count.
 
     `cost_micro_usd` is the provider's own figure. `estimated`: the provider reported no usage, so
@@ -35,6 +35,8 @@ class TokenUsage:
     image_input_tokens: int | None = None
     # How many characters of a text were read aloud.
     characters: int | None = None
+    # The tokens of sound that the model made.
+    audio_output_tokens: int | None = None
 
     def with_sound(self, sound_ms: int) -> "TokenUsage":
         return replace(self, sound_ms=sound_ms)
@@ -52,6 +54,7 @@ class TokenUsage:
             image_tokens=min(max(self.image_tokens or 0, 0), self.completion_tokens),
             image_input_tokens=min(max(self.image_input_tokens or 0, 0), self.prompt_tokens),
             characters=self.characters or 0,
+            audio_output_tokens=min(max(self.audio_output_tokens or 0, 0), self.completion_tokens),
         )
 
     def to_event(self) -> dict[str, int | bool]:
@@ -63,6 +66,8 @@ class TokenUsage:
             known["cached_tokens"] = self.cached_tokens
         if self.image_tokens:
             known["image_tokens"] = self.image_tokens
+        if self.audio_output_tokens:
+            known["audio_output_tokens"] = self.audio_output_tokens
         return known | ({"estimated": True} if self.estimated else {})
 
     def to_bill(self) -> dict[str, Any]:
@@ -78,7 +83,7 @@ class TokenUsage:
         }
         if usage.cache_write_tokens:
             bill["cache_write_tokens"] = usage.cache_write_tokens
-        for name in ("audio_tokens", "image_tokens", "image_input_tokens"):
+        for name in ("audio_tokens", "image_tokens", "image_input_tokens", "audio_output_tokens"):
             if count := getattr(usage, name):
                 bill[name] = count
         if usage.cost_micro_usd is not None:
@@ -103,6 +108,7 @@ class TokenUsage:
             image_tokens=bill.get("image_tokens", 0),
             image_input_tokens=bill.get("image_input_tokens", 0),
             characters=0,
+            audio_output_tokens=bill.get("audio_output_tokens", 0),
         )
 
     @classmethod
@@ -121,4 +127,5 @@ class TokenUsage:
             image_tokens=row.image_tokens or 0,
             image_input_tokens=row.image_input_tokens or 0,
             characters=row.characters or 0,
+            audio_output_tokens=row.audio_output_tokens or 0,
         )

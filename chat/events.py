@@ -156,7 +156,8 @@ class MessageCreated(ChatEvent):
 @dataclass(frozen=True, slots=True)
 class MessageStarted(ChatEvent):
     """`withheld`: the attached files that the model does not get, as [{"file": id, "why": reason}];
-    reasons are "modality" (it cannot read this kind), "window" (no room) and "missing" (erased)."""
+    reasons are "modality" (it cannot read this kind), "window" (no room) and "missing" (erased).
+    `sound`: the id of the file that the model speaks into, which can be heard meanwhile."""
 
     type: ClassVar[str] = "message.started"
     message: str
@@ -166,6 +167,7 @@ class MessageStarted(ChatEvent):
     prompt_tokens: int | None = None
     credit_limit_tokens: int | None = None
     withheld: list[dict[str, str]] | None = None
+    sound: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +205,7 @@ class MessageResumed(ChatEvent):
     The reason "step" is no seam: the results of tools are there, and the model goes on.
     `credit_limit_tokens`: the most tokens that it may write, because credit is short. `bill`: the
     usage of the previous attempt, if it does not follow from that attempt's stored text.
-    `withheld`: as in `message.started`.
+    `withheld`, `sound`: as in `message.started`.
     """
 
     type: ClassVar[str] = "message.resumed"
@@ -219,6 +221,7 @@ class MessageResumed(ChatEvent):
     credit_limit_tokens: int | None = None
     bill: dict[str, Any] | None = None
     withheld: list[dict[str, str]] | None = None
+    sound: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -451,12 +451,13 @@ class Transcription(models.Model):
 
 
 class Speech(models.Model):
-    """An answer that is read aloud, which a worker has a voice speak: see chat/files/speaking/. Its
-    file is made here, and belongs to the chat from the start.
+    """An answer that is heard: a worker has a voice speak it (chat/files/speaking/), or its model
+    does (chat/files/spoken/). Its file is made here, and belongs to the chat from the start.
     """
 
     class State(models.TextChoices):
         WAITING = "waiting", _("waiting")
+        LIVE = "live", _("spoken with the answer")
         DONE = "done", _("done")
         FAILED = "failed", _("failed")
 
@@ -476,6 +477,8 @@ class Speech(models.Model):
     pieces = models.JSONField(default=dict, blank=True)
     # Once it is done: [first, end, ms, ms], where each sentence is in the answer and in the sound.
     spans = models.JSONField(default=list, blank=True)
+    # Whether the model spoke it, so that the times in `spans` are not exact.
+    estimated = models.BooleanField(default=False)
     error_code = models.CharField(max_length=40, blank=True, default="")
     # How often its owner has asked for it, each time but the first after it failed.
     run = models.PositiveSmallIntegerField(default=1)
@@ -495,6 +498,11 @@ class Speech(models.Model):
                 fields=["created_at"],
                 condition=models.Q(state="waiting"),
                 name="speech_waiting",
+            ),
+            models.Index(
+                fields=["created_at"],
+                condition=models.Q(state="live"),
+                name="speech_live",
             ),
             models.Index(
                 fields=["created_at"],

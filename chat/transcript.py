@@ -88,6 +88,8 @@ class Message:
     # many calls of the model have ended with some.
     tools: list[dict[str, Any]] | None = None
     steps: int = 0
+    # The file that the model speaks into, while it does.
+    sound: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -120,6 +122,7 @@ class Message:
             "audio": self.audio,
             "tools": self.tools,
             "steps": self.steps,
+            "sound": self.sound,
         }
 
 
@@ -388,6 +391,7 @@ def _begin(message: Message, event: ev.MessageStarted | ev.MessageResumed) -> No
     # It is not the speech of the text that follows.
     message.audio = None
     message.tools = called.without_written(message.tools)
+    message.sound = event.sound
 
 
 def _complete(message: Message, event: ev.MessageCompleted) -> None:
@@ -405,7 +409,7 @@ def _complete(message: Message, event: ev.MessageCompleted) -> None:
     message.sha256 = event.sha256
     message.error = None
     message.omitted = event.omitted
-    message.waiting = None
+    message.waiting = message.sound = None
     message.tools = called.without_written(message.tools)
 
 
@@ -419,5 +423,5 @@ def _fail(message: Message, event: ev.MessageError) -> None:
     message.length = event.length
     message.sha256 = event.sha256
     message.error = {"code": event.code, "text": event.text, "retryable": event.retryable}
-    message.waiting = None
+    message.waiting = message.sound = None
     message.tools = called.without_written(message.tools)

@@ -4,6 +4,7 @@ from chat.files import pages as file_pages
 from chat.files import serving
 from chat.files import views as file_views
 from chat.files.speaking import views as speech_views
+from chat.files.spoken import live as spoken_live
 from chat.projects import views as project_views
 from chat.web import app_shell, draft_views, export_views, frame_views, list_views, views
 
@@ -41,6 +42,7 @@ urlpatterns = [
     ),
     path("api/files/<uuid:file_id>/transcribe", file_views.transcribe, name="file-transcribe"),
     path("api/files/<uuid:file_id>/complete", file_views.complete, name="file-complete"),
+    path("files/<uuid:file_id>/live", spoken_live.live, name="file-live"),
     path("files/<uuid:file_id>/<str:name>", serving.rendition, name="file-rendition"),
     path("api/projects", project_views.project_list, name="projects"),
     path("api/projects/<uuid:project_id>", project_views.project, name="project"),

@@ -82,6 +82,9 @@ PICTURE_MODELS: list[str] = env.list("HOLDFAST_PICTURE_MODELS", ["gemini-*image*
 IMAGES_API_MODELS: list[str] = env.list(
     "HOLDFAST_IMAGES_API_MODELS", ["gpt-image-*", "chatgpt-image-*"]
 )
+# Models whose answers are spoken as well, named likewise, and their voice.
+SPEAKING_MODELS: list[str] = env.list("HOLDFAST_SPEAKING_MODELS", ["gpt-*audio*"])
+SPEAKING_VOICE = env_line(env, "HOLDFAST_SPEAKING_VOICE").strip() or "alloy"
 # The model that reads answers aloud, as "endpoint/name", and its voice; without both, the page uses
 # the voices of the browser.
 SPEECH = env_line(env, "HOLDFAST_SPEECH").strip()

@@ -26,10 +26,12 @@ class StreamKeys:
     sizes   bytes stored: "total", of each chat "l:" (log) and "i:" (its index); "until" and "place"
             while entries of an earlier release are not counted; "noted": see sizes.py
     coming  bytes reserved for appends; expires
+    sound() the sound of an answer, until it is stored elsewhere; expires
+    sounds  the names of these
     wake    not a key: the pub/sub channel on which each append is announced
     """
 
-    __slots__ = ("_tag", "coming", "fences", "ids", "log", "sizes", "stream", "wake")
+    __slots__ = ("_tag", "coming", "fences", "ids", "log", "sizes", "sounds", "stream", "wake")
 
     def __init__(self, prefix: str, stream: str) -> None:
         self._tag = f"{prefix}:{{{stream}}}"
@@ -39,6 +41,7 @@ class StreamKeys:
         self.fences = f"{self._tag}:fences"
         self.sizes = f"{self._tag}:sizes"
         self.coming = f"{self._tag}:coming"
+        self.sounds = f"{self._tag}:sounds"
         self.wake = f"{self._tag}:wake"
 
     def chat(self, chat: str) -> str:
@@ -46,6 +49,9 @@ class StreamKeys:
 
     def live(self, chat: str) -> str:
         return f"{self._tag}:live:{chat}"
+
+    def sound(self, name: str) -> str:
+        return f"{self._tag}:speech.{name}"
 
     def part_ids(self, chat: str) -> str:
         return f"{self._tag}:told:{chat}"

@@ -26,6 +26,7 @@ from .keys import StreamKeys, stream_keys, valid_name
 from .pipe import PipelinedConnection, Script
 from .reader import LAST, PAGE, PAGE_ENTRIES, Reader
 from .sizes import COUNT, KNOWN_ID_BYTES, RESERVE, Sizes
+from .sound.sounds import APPEND_SOUND, Sounds
 from .writer import APPEND, RAISE_FENCE, Writer
 
 __all__ = [
@@ -65,7 +66,7 @@ class Log:
         timeout_ms: int = settings.STREAMS_APPEND_TIMEOUT_MS
         self._prefix = prefix
         # Three connections, so that neither a long replay nor a slow fsync delays live reads.
-        writing = (APPEND, RAISE_FENCE)
+        writing = (APPEND, RAISE_FENCE, APPEND_SOUND)
         reading = (PAGE, LAST, COMPACT, ERASE_CHAT, FORGET_IDS, COUNT, RESERVE)
         self._append_pipe = PipelinedConnection(url, timeout_ms=timeout_ms, scripts=writing)
         self._read_pipe = PipelinedConnection(url, timeout_ms=timeout_ms, scripts=reading)
@@ -75,6 +76,7 @@ class Log:
         self._reader = Reader(self._read_pipe, prefix=prefix, timeout_ms=timeout_ms)
         self.sizes = Sizes(self._read_pipe, prefix=prefix)
         self.memory = Memory(self._read_pipe)
+        self.sounds = Sounds(self._append_pipe, self._read_pipe, url, prefix=prefix)
         self._follower = Follower(
             url,
             self._live_pipe,
@@ -258,11 +260,12 @@ class Log:
             place = await self._read_pipe.submit(packed)
 
     async def erase(self, stream: str) -> bool:
-        """Remove the whole log, including fences and event ids. False if it did not exist.
+        """Remove the whole log, including fences, event ids and sounds. False if it did not exist.
 
         Its writers must have stopped.
         """
         names = stream_keys(self._prefix, stream)
+        await self.sounds.erase_all(stream)
         chats = await self.chats(stream)
         kinds = (names.chat, names.live, names.part_ids)
         keys = [key(chat) for chat in chats for key in kinds]

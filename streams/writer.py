@@ -34,7 +34,7 @@ class Writer:
         try:
             reply: list[bytes] = await self._pipe.submit(packed)
         except ResponseError as error:
-            raise _translate(error, fence) from error
+            raise translate(error, fence) from error
         return [entry.decode() for entry in reply]
 
     async def raise_fence(self, stream: str, fence: Fence) -> None:
@@ -43,7 +43,7 @@ class Writer:
         try:
             await self._pipe.submit(packed)
         except ResponseError as error:
-            raise _translate(error, fence) from error
+            raise translate(error, fence) from error
 
     def _pack(self, stream: str, events: Sequence[Event], fence: Fence | None) -> bytes:
         if len(events) > MAX_EVENTS:
@@ -70,7 +70,7 @@ class Writer:
         return APPEND.call(keys, *args)
 
 
-def _translate(error: ResponseError, fence: Fence | None) -> StreamsError:
+def translate(error: ResponseError, fence: Fence | None) -> StreamsError:
     text = str(error)
     if fence is not None and "FENCED" in text:
         token = int(text.rpartition("FENCED ")[2].split()[0])

@@ -44,7 +44,13 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
   image_is=junk    not a picture; url: an address; twice: repeated in another chunk;
                    part: as a part of the content
   whole=1          the answer as one document, although it was asked to be streamed
-  modalities_400=1  400 to `modalities`
+  modalities_400=1  400 to `modalities`        voice_400=1  400 to the voice of a spoken answer
+  audio=N          N ms of sound (`pcm_of(prompt, N)`) with the text, if the request asks for it;
+                   a continuation speaks the rest
+  audio_piece=4800  bytes of sound in a chunk    jitter_ms=N     each may come so much later
+  audio_stamps=1   each piece begins with time.monotonic_ns() of sending, in 8 bytes
+  audio_split=odd  chunks end in the middle of base64 groups and samples; junk: one is no base64;
+                   padded: with odd numbers of bytes, each padded
 Faults, for the first `times` requests of this model and prompt (default: all of them):
   status=429       HTTP error; with retry_after=2 | retry_date=2 (as a date) | html=1 | error_type=x
   redirect=URL     307                           empty=1         no text at all, then finish
@@ -89,6 +95,7 @@ POST /_models {"models": [names]} replaces the list of models.
 """
 
 import argparse
+import array
 import asyncio
 import base64
 import contextlib
@@ -367,6 +374,53 @@ def spoken_wav(characters: int, script: dict[str, str]) -> bytes:
     return b"RIFF" + whole + b"WAVEfmt " + form + b"data" + size.to_bytes(4, "little") + data
 
 
+def pcm_of(prompt: str, ms: int) -> bytes:
+    """The sound of an answer: 24 kHz, 16 bits, a tone whose pitch and strength say where it is."""
+    pitch = 200 + zlib.crc32(prompt.encode()) % 400
+    samples = (
+        round((2_000 + n % 9_973) * math.sin(2 * math.pi * pitch * n / 24_000))
+        for n in range(ms * 24)
+    )
+    return array.array("h", samples).tobytes()
+
+
+def outputs_of(name: str) -> list[str]:
+    made = (("image", "images="), ("audio", "audio="))
+    return ["text", *(kind for kind, script in made if script in name)]
+
+
+def spoken_tokens(ms: int) -> int:
+    return -(-ms * 20 // 1_000)
+
+
+class SoundEncoder:
+    """The base64 of sound, split as providers do it, or worse."""
+
+    def __init__(self, split: str) -> None:
+        self.split, self.held, self.count = split, b"", 0
+
+    def encode(self, piece: bytes) -> Iterator[str]:
+        self.count += 1
+        if self.split == "odd":
+            self.held += piece
+            whole = len(self.held) // 3 * 3
+            text = base64.b64encode(self.held[:whole]).decode()
+            self.held = self.held[whole:]
+            at = len(text) // 3 // 2 * 2 + 1
+            yield from (text[:at], text[at : at + 2], text[at + 2 :])
+        elif self.split == "padded":
+            at = len(piece) // 2 // 2 * 2 + 1
+            yield from (base64.b64encode(part).decode() for part in (piece[:at], piece[at:]))
+        else:
+            yield base64.b64encode(piece).decode()
+        if self.split == "junk" and self.count == 1:
+            yield "no base64 at all!"
+
+    def rest(self) -> Iterator[str]:
+        if self.held:
+            yield base64.b64encode(self.held).decode()
+
+
 class Answer:
     """The SSE stream that answers a question, with its waits and faults."""
 
@@ -393,7 +447,8 @@ class Answer:
             if q.count("reasoning") and not q.partial:
                 yield from self.thinking()
             yield from self.oddities()
-            if (yield from self.text()):
+            speaks = q.count("audio") and "audio" in q.body.get("modalities", ())
+            if (yield from self.speech() if speaks else self.text()):
                 return
             yield from self.images()
         yield from self.ending()
@@ -416,6 +471,35 @@ class Answer:
                     yield interval * size
         if group:
             yield self.chunk({"content": "".join(group)})
+        return (yield from self.fault(self.record["sent"]))
+
+    def speech(self) -> Iterator[Part]:
+        """The text as a transcript, each token with the sound of its share of the time."""
+        q, total = self.q, self.q.count("tokens", 40)
+        tokens = list(q.tokens)
+        done, late, dice = total - len(tokens), 0.0, random.Random(q.prompt)
+        pcm = pcm_of(q.prompt, q.count("audio"))
+        encoder = SoundEncoder(q.script.get("audio_split", ""))
+        for n, token in enumerate(tokens):
+            if (yield from self.fault(n)):
+                return True
+            yield self.chunk({"audio": {"id": "audio_1", "transcript": token}})
+            self.record["sent"] = n + 1
+            share = [len(pcm) // 2 * (done + n + more) // total * 2 for more in (0, 1)]
+            size = q.count("audio_piece", 4_800)
+            for at in range(share[0], share[1], size):
+                piece = pcm[at : min(at + size, share[1])]
+                before, late = late, dice.uniform(0, q.number("jitter_ms")) / 1000
+                yield self.interval * len(piece) / max(share[1] - share[0], 1) + late - before
+                self.record.setdefault("spoke_at", time.time())
+                if q.count("audio_stamps"):
+                    piece = struct.pack("<q", time.monotonic_ns()) + piece[8:]
+                for data in encoder.encode(piece):
+                    yield self.chunk({"audio": {"data": data}})
+                self.record["spoken"] = self.record.get("spoken", 0) + len(piece)
+        for data in encoder.rest():
+            yield self.chunk({"audio": {"data": data}})
+        yield self.chunk({"audio": {"expires_at": 1}})
         return (yield from self.fault(self.record["sent"]))
 
     def fault(self, sent: int) -> Iterator[Part]:
@@ -536,6 +620,11 @@ class Answer:
             usage["completion_tokens"] += drawn
             usage["total_tokens"] += drawn
             usage["completion_tokens_details"]["image_tokens"] = drawn
+        if spoken := self.record.get("spoken", 0):
+            tokens = spoken_tokens(spoken // 48)
+            usage["completion_tokens"] += tokens
+            usage["total_tokens"] += tokens
+            usage["completion_tokens_details"]["audio_tokens"] = tokens
         if "says" in self.q.script:
             usage["completion_tokens"] = orjson.Fragment(self.q.script["says"])
         if "audio_tokens" in self.q.script:
@@ -828,9 +917,7 @@ class Connection(asyncio.Protocol):
             entry |= {
                 "name": "Fake: " + name,
                 "context_length": 200_000,
-                "architecture": {
-                    "output_modalities": ["text", "image"] if "images=" in name else ["text"]
-                },
+                "architecture": {"output_modalities": outputs_of(name)},
                 "top_provider": {"context_length": CONTEXT_TOKENS, "max_completion_tokens": 4096},
             }
             if (pricing := self.state.pricing.get(name, PRICING)) is not None:
@@ -1007,6 +1094,8 @@ class Connection(asyncio.Protocol):
             return {"param": "stream_options", "code": "unknown_parameter"}
         if q.count("modalities_400") and "modalities" in q.body:
             return {"param": "modalities", "message": "Unrecognized request argument: modalities"}
+        if q.count("voice_400") and "audio" in q.body:
+            return {"param": "audio.voice", "message": "Invalid value: 'alloy'."}
         if q.count("limit_400") and "max_tokens" in q.body:
             message = "'max_tokens' is not supported. Use 'max_completion_tokens' instead."
             return {"param": "max_tokens", "code": "unsupported_parameter", "message": message}

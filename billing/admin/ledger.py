@@ -198,6 +198,7 @@ class UsageAdmin(MoneyAdmin):
         "image_tokens",
         "image_input_tokens",
         "characters",
+        "audio_output_tokens",
         "completion_tokens",
         "reasoning_tokens",
         "estimated",

@@ -44,6 +44,7 @@ class PriceForm(forms.ModelForm[Price]):
             "image_input_micro_usd": _("As above. Empty: the price of input."),
             "image_output_micro_usd": _("As above. Empty: the price of output."),
             "audio_micro_usd": _("As above. Empty or 0: the price of input."),
+            "audio_output_micro_usd": _("As above. Empty: the price of output."),
             "sound_micro_usd": _(
                 "Micro-USD per million milliseconds of sound that is written down: 100000 is "
                 "$0.006 a minute."

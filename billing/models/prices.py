@@ -45,6 +45,8 @@ class Price(models.Model):
     image_input_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     image_output_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     character_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
+    # Tokens of sound that is made. NULL: as much as other tokens of output.
+    audio_output_micro_usd = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider charges more for longer prompts, so on credit prompts end here.
     prompt_limit_tokens = models.PositiveBigIntegerField(null=True, blank=True)
 

@@ -52,6 +52,8 @@ class Usage(models.Model):
     # Tokens of pictures: parts of the completion and of the prompt; NULL is 0.
     image_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     image_input_tokens = models.PositiveBigIntegerField(null=True, blank=True)
+    # Likewise of sound that was made, a part of the completion.
+    audio_output_tokens = models.PositiveBigIntegerField(null=True, blank=True)
     # The characters of a text that was read aloud.
     characters = models.PositiveBigIntegerField(null=True, blank=True)
     # The provider gave no usable count; the tokens are our estimate.

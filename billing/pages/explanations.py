@@ -25,6 +25,7 @@ KINDS = {
     "image_input": _("of pictures, read"),
     "output": _("written"),
     "image_output": _("of pictures, made"),
+    "audio_output": _("of sound, made"),
     "reasoning": _("of reasoning"),
 }
 

@@ -16,7 +16,7 @@ USAGE_COLUMNS = (
     + ("cache_write_tokens", "completion_tokens", "reasoning_tokens", "estimated", "cost_usd")
     + ("charged_usd", "free", "price_version", "audio_tokens", "sound_ms")
     + ("image_tokens", "image_input_tokens")
-    + ("characters",)
+    + ("characters", "audio_output_tokens")
 )
 PAYMENT_COLUMNS = ("time", "kind", "amount_usd", "balance_usd", "reason", "chat", "answer")
 BATCH = 2_000
@@ -51,6 +51,7 @@ def usage_csv(person_id: uuid.UUID) -> Iterator[str]:
                 row.image_tokens or 0,
                 row.image_input_tokens or 0,
                 row.characters or 0,
+                row.audio_output_tokens or 0,
             )
             for row in rows.iterator(BATCH)
         ),

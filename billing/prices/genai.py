@@ -14,11 +14,11 @@ from django.utils import timezone
 from billing.prices.versions import BadPrice, Rates, usd_rate
 
 _KINDS = ("input", "output", "cache_read", "cache_write", "output_reasoning") + (
-    ("input_audio", "input_image", "output_image")
+    ("input_audio", "input_image", "output_image", "output_audio")
 )
-# Sound and video that a model makes are not counted, nor the searches of models that always search,
-# which cost more than their text.
-_NOT_COUNTED = ("output_audio", "output_video", "output_citation")
+# Video that a model makes is not counted, nor are the searches of models that always search, which
+# cost more than their text.
+_NOT_COUNTED = ("output_video", "output_citation")
 _SEARCHES = re.compile(r"\bsearch\b")
 
 
@@ -59,6 +59,7 @@ def look_up(name: str, base_url: str) -> Rates | None:
         cache_write_micro_usd=rates["cache_write"],
         image_input_micro_usd=rates["input_image"],
         image_output_micro_usd=rates["output_image"],
+        audio_output_micro_usd=rates["output_audio"],
     )
 
 

@@ -41,6 +41,7 @@ def _read_flat(pricing: Mapping[str, object]) -> Rates:
         cache_write_micro_usd=_optional(pricing.get("input_cache_write")),
         image_input_micro_usd=_optional(pricing.get("image_token")),
         image_output_micro_usd=_optional(pricing.get("image_output")),
+        audio_output_micro_usd=_optional(pricing.get("audio_output")),
     )
 
 

@@ -48,6 +48,7 @@ class Rates:
     image_input_micro_usd: int | None = None
     image_output_micro_usd: int | None = None
     character_micro_usd: int | None = None
+    audio_output_micro_usd: int | None = None
 
     def __post_init__(self) -> None:
         for name, rate in asdict(self).items():
@@ -58,7 +59,7 @@ class Rates:
 _CHARGED = (
     ("input_micro_usd", "output_micro_usd", "cached_input_micro_usd", "reasoning_micro_usd")
     + ("cache_write_micro_usd", "per_request_micro_usd", "sound_micro_usd")
-    + ("image_output_micro_usd", "character_micro_usd")
+    + ("image_output_micro_usd", "character_micro_usd", "audio_output_micro_usd")
 )
 _EACH = ("image_micro_usd", "per_request_micro_usd")
 
@@ -145,19 +146,24 @@ def parts_of(price: Price, usage: TokenUsage) -> list[Part]:
     heard = min(usage.audio_tokens or 0, usage.prompt_tokens - cached - written)
     reasoned = min(usage.reasoning_tokens or 0, usage.completion_tokens)
     read, wrote = price.input_micro_usd, price.output_micro_usd
-    seen = drawn = 0  # Pictures, if their tokens have a price of their own.
+    # Pictures and spoken sound, if their tokens have a price of their own.
+    seen = drawn = spoke = 0
     if price.image_input_micro_usd is not None:
         seen = min(usage.image_input_tokens or 0, usage.prompt_tokens - cached - written - heard)
     if price.image_output_micro_usd is not None:
         drawn = min(usage.image_tokens or 0, usage.completion_tokens - reasoned)
+    if price.audio_output_micro_usd is not None:
+        most = usage.completion_tokens - reasoned - drawn
+        spoke = min(usage.audio_output_tokens or 0, most)
     return [
         Part("input", usage.prompt_tokens - cached - written - heard - seen, read),
         Part("audio", heard, price.audio_micro_usd or read),
         Part("image_input", seen, price.image_input_micro_usd or 0),
         Part("cached_input", cached, _default(price.cached_input_micro_usd, read)),
         Part("cache_write", written, _default(price.cache_write_micro_usd, read)),
-        Part("output", usage.completion_tokens - reasoned - drawn, wrote),
+        Part("output", usage.completion_tokens - reasoned - drawn - spoke, wrote),
         Part("image_output", drawn, price.image_output_micro_usd or 0),
+        Part("audio_output", spoke, price.audio_output_micro_usd or 0),
         Part("reasoning", reasoned, _default(price.reasoning_micro_usd, wrote)),
         Part(
             "request",
@@ -236,8 +242,8 @@ def usd_rate(value: object, each: int) -> int:
 
 
 def _dearest_output(price: Price) -> int:
-    rates = (price.output_micro_usd, price.reasoning_micro_usd, price.image_output_micro_usd)
-    return max(rate or 0 for rate in rates)
+    kinds = ("output", "reasoning", "image_output", "audio_output")
+    return max(getattr(price, f"{kind}_micro_usd") or 0 for kind in kinds)
 
 
 def _default(rate: int | None, otherwise: int) -> int:

@@ -90,6 +90,12 @@ class AnswerCharge:
         if self.attempts:
             self.attempts[-1].pictures += 1
 
+    def set_spoken(self, attempt: int, ms: int) -> None:
+        """Note how much sound of an attempt is stored."""
+        for each in self.attempts:
+            if each.number == attempt:
+                each.spoken_ms = ms
+
     def mark_accepted(self) -> None:
         """Note that the provider has accepted the call and reads the prompt."""
         self._is_accepted = True
@@ -172,7 +178,8 @@ class AnswerCharge:
             text, reasoning = str(message.text), str(message.reasoning)
             chars = len(text) + len(reasoning)
             pictures = sum("refused" not in file for file in message.files or ())
-            parts = (self._prompt_tokens, text, reasoning, pictures)
+            spoken_ms = sum(attempt.spoken_ms for attempt in self.attempts)
+            parts = (self._prompt_tokens, text, reasoning, pictures, spoken_ms)
             return await off_loop(estimated_usage, *parts, chars=chars)
         if not self._kept:
             return usage

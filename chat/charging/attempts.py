@@ -2,9 +2,9 @@
 
 If the provider reported usage, the attempt is charged by that report, whether the attempt ended
 normally or broke off. Otherwise (stopped, broken off, killed, taken over) it is charged for its
-prompt and for its stored text, reasoning and pictures, counted here. If nothing is stored, it costs
-nothing, unless the owner stopped it after the provider had accepted the call: then it costs its
-prompt.
+prompt and for its stored text, reasoning, pictures and sound, counted here. If nothing is stored,
+it costs nothing, unless the owner stopped it after the provider had accepted the call: then it
+costs its prompt.
 
 Usage that does not follow from the stored text is recorded in the log, as the `bill` of an event:
 the end of the reply has the bill of its last attempt, `message.resumed` that of the attempt before.
@@ -59,6 +59,8 @@ class Attempt:
     text: str = ""
     reasoning: str = ""
     pictures: int = 0
+    # Of sound, in milliseconds. The log has it only in a `bill`, so the fold leaves it at 0.
+    spoken_ms: int = 0
     # Some of the text turned out to be reasoning while it was written.
     is_recast: bool = False
     # `text` and `reasoning` are complete, because the reply's text no longer shows its parts.
@@ -77,16 +79,17 @@ class Attempt:
         """The usage that the attempt is charged for (bounded); None if it costs nothing."""
         if self.recorded is not None:
             return self.recorded.usage.bounded() if self.recorded.usage else None
-        return usage_of_stored(self.prompt_tokens, self.text, self.reasoning, self.pictures)
+        stored = (self.text, self.reasoning, self.pictures, self.spoken_ms)
+        return usage_of_stored(self.prompt_tokens, *stored)
 
 
 def usage_of_stored(
-    prompt_tokens: int, text: str, reasoning: str, pictures: int = 0
+    prompt_tokens: int, text: str, reasoning: str, pictures: int = 0, spoken_ms: int = 0
 ) -> TokenUsage | None:
     """Count the stored output of an attempt without reported usage; None if nothing is stored."""
-    if not text and not reasoning and not pictures:
+    if not text and not reasoning and not pictures and not spoken_ms:
         return None
-    return estimated_usage(prompt_tokens, text, reasoning, pictures).bounded()
+    return estimated_usage(prompt_tokens, text, reasoning, pictures, spoken_ms).bounded()
 
 
 class AttemptFold:

@@ -143,7 +143,10 @@ async def model_of(owner: User, model_id: str) -> Model | None:
 
 
 def within_price(model: Model, price: Price) -> Model:
-    """The model, with its window cut to the longest prompt that the price covers."""
+    """The model as far as the price covers it: its window is cut to the longest prompt, and it only
+    writes if sound has no price."""
+    if model.speaks and price.audio_output_micro_usd is None:
+        model = model.without_speech()
     limit = price.prompt_limit_tokens or model.context_tokens
     return replace(model, context_tokens=min(limit, model.context_tokens))
 

@@ -136,6 +136,7 @@ def _tokens(usage: TokenUsage) -> tuple[int | None, ...]:
         usage.audio_tokens,
         usage.image_tokens,
         usage.image_input_tokens,
+        usage.audio_output_tokens,
     )
 
 

@@ -48,7 +48,15 @@ async def erase_marked() -> None:
             forgotten += 1
     if forgotten:
         await sync_to_async(indexer.drop_traces)()
+    await _erase_sounds(marked)
     await sync_to_async(_erase_all)(marked & Q(erased_from=None))
+
+
+async def _erase_sounds(marked: Q) -> None:
+    """Remove the sound of answers that was not stored yet."""
+    unstored = StoredFile.objects.filter(marked, sha256="", size_bytes=0).select_related("owner")
+    for row in [row async for row in unstored]:
+        await get_log().sounds.erase(row.owner.stream, str(row.id))
 
 
 def erase_files_of(person: User) -> None:

@@ -88,6 +88,12 @@ class Generation:
         message = self.reply_log.message
         return str(message.error["code"]) if message and message.error else ""
 
+    @property
+    def is_spoken(self) -> bool:
+        """Whether the reply may have sound that is to be stored, or told again."""
+        was_continued = self.order.reply.continued_after_attempt is not None
+        return self._caller.sound.is_known or was_continued
+
     def texts(self) -> list[str]:
         """The texts from the first message of the chat down to the reply; of a message without one,
         the names of its files."""
@@ -172,8 +178,8 @@ class Generation:
         return message.attempt - before - handovers
 
     def _is_fruitless(self, message: Message) -> bool:
-        """Whether the last attempt brought neither text nor a picture."""
-        if not self.charge.attempts or self._caller.pictures.has_any:
+        """Whether the last attempt brought neither text nor a picture nor sound."""
+        if not self.charge.attempts or self._caller.pictures.has_any or self._caller.sound.has_any:
             return False
         return self.charge.attempts[-1].text_from == len(str(message.text).encode())
 
@@ -221,6 +227,8 @@ class Generation:
     async def _finish_before_call(self, message: Message, reason: ev.ResumeReason) -> Finish | None:
         """The end of a reply that needs no call. A takeover never buys a picture twice: with one
         that is stored, the reply ends as it stands."""
+        if message.attempt > 0:
+            await self._caller.sound.recover(message)
         has_pictures = message.attempt > 0 and await self._caller.pictures.recover(message)
         if self.order.reply.stop_requested_at is not None:
             return STOPPED
@@ -254,7 +262,7 @@ class Generation:
         """The provider has ended the reply in order."""
         if finish.reason == "length" and self.charge.is_limited:
             return await self._fail(message, OUT_OF_CREDIT, SENTENCES[OUT_OF_CREDIT], finish.usage)
-        if str(message.text).strip() or message.files:
+        if str(message.text).strip() or message.files or self._caller.sound.has_any:
             return await self._complete(message, finish)
         code = code_of_empty(finish.reason, bool(message.reasoning), finish.omitted)
         return await self._fail(message, code, ProviderError(code).message, finish.usage)

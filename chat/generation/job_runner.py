@@ -9,6 +9,7 @@ from django.conf import settings
 
 from chat import work_orders
 from chat.charging.settle import settle
+from chat.files.spoken import rows as spoken_rows
 from chat.generation import titles
 from chat.generation.end_notices import notify_of_end
 from chat.generation.ends import append_missing_end
@@ -103,6 +104,8 @@ class JobRunner:
             ended_ms=entry_ms(cursor),
             error_code=generation.error_code,
         )
+        if generation.is_spoken:
+            await sync_to_async(spoken_rows.after_end)(order.reply)
         for reply_id in startable:
             await self._queue.put(reply_id, b"")
         if outcome is not Outcome.STOPPED:

@@ -43,6 +43,7 @@ class ModelCaller:
         self._interruption = interruption
         self._timer = ReasoningTimer()
         self.pictures = AnswerPictures(order, reply_log, charge, interruption)
+        self.sound = reply_log.sound_of(charge)
         # The model with the window that it turned out to have when it refused a prompt as too long.
         self._smaller_model: Model | None = None
         # Whether it refused pictures, for the rest of this reply.
@@ -64,6 +65,7 @@ class ModelCaller:
             return None
         found = self._as_learned(await self._find_model())
         model = await self._charge.price_attempt(message, found)
+        model = await self.sound.prepare(message, model)
         await self._wait_for_transcriptions(model)
         if self._interruption.reason is not None:
             return None
@@ -87,6 +89,7 @@ class ModelCaller:
             raise
         finally:
             await self.pictures.settle()
+            await self.sound.flush()
             await self._reply_log.parts.flush()
 
     def _as_learned(self, model: Model) -> Model:
@@ -138,7 +141,7 @@ class ModelCaller:
         lengths, bill_before = (text_bytes, reasoning_bytes), await self._charge.bill_for_seam()
         limit = self._charge.credit_limit_tokens
         event = answer_events.begun(message, model, prompt, reason, lengths, limit, bill_before)
-        await self._reply_log.append_start(event)
+        await self._reply_log.append_start(replace(event, sound=self.sound.file_id))
         self._charge.begin_attempt(attempt, model, text_bytes, reasoning_bytes)
         self.pictures.begin_attempt(attempt)
 
@@ -169,9 +172,13 @@ class ModelCaller:
                 message.reasoning.add(item.reasoning)
                 if item.pictures:
                     await self.pictures.keep(item.pictures)
+                elif item.sound:
+                    await self.sound.push(item.sound)
                 else:
                     await self._reply_log.parts.push(item)
-                if max_tokens is not None and written_chars > max_tokens * MAX_CHARS_PER_TOKEN:
+                most_chars = None if max_tokens is None else max_tokens * MAX_CHARS_PER_TOKEN
+                is_long = most_chars is not None and written_chars > most_chars
+                if is_long or self.sound.is_full(max_tokens):
                     # The provider ignores `max_tokens`. The rest is neither read nor charged.
                     return Finish("length", None)
         raise ProviderError("stream_cut")

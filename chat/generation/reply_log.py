@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Callable
 
 from chat import events as ev
+from chat.charging.answer_charge import AnswerCharge
 from chat.charging.attempts import Attempt
+from chat.files.spoken.answer_sound import AnswerSound
 from chat.generation.appender import PartAppender
 from chat.generation.histories import Histories
 from chat.generation.history import Conversation
@@ -51,8 +53,13 @@ class ReplyLog:
         self._log = log
         self._histories = histories
         self._order = order
+        self._on_failure = on_failure
         self._fence = Fence(name=order.reply_id, token=job.token)
         self.parts = PartAppender(log, order, self._fence, on_failure)
+
+    def sound_of(self, charge: AnswerCharge) -> AnswerSound:
+        """The sound of the reply, under the same fence."""
+        return AnswerSound(self._order, self._log, self._fence, charge, self._on_failure)
 
     async def take_over(self) -> list[Attempt]:
         """Raise the fence, then read the chat. Returns the reply's attempts so far.

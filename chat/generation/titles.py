@@ -80,7 +80,7 @@ async def improve(order: WorkOrder, texts: Sequence[str], catalogue: Catalogue) 
 
 async def _ask_model(order: WorkOrder, texts: Sequence[str], catalogue: Catalogue) -> str:
     model = await find_for_call(order.reply.chat.owner_id, order.reply.model, catalogue)
-    if model.makes_pictures:  # It could make one instead of a title.
+    if model.makes_pictures or model.speaks:  # It could make one instead of a title, or say it.
         return ""
     question, answer = (text[:EXCERPT_CHARS] for text in texts)
     text = f"{INSTRUCTION}User: {question}\n\nAssistant: {answer}"

@@ -85,16 +85,23 @@ class Model:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """What it makes, as `modalities` of a request: "image" before "text"."""
+        """What it makes, as `modalities` of a request: "image" before "text" before "audio"."""
         if self.listed_outputs:
-            return tuple(kind for kind in ("image", "text") if kind in self.listed_outputs)
+            return tuple(kind for kind in ("image", "text", "audio") if kind in self.listed_outputs)
         if self.uses_images_api:
             return ("image",)
-        return ("image", "text") if self._matches(settings.PICTURE_MODELS) else ("text",)
+        drawn = ("image",) if self._matches(settings.PICTURE_MODELS) else ()
+        spoken = ("audio",) if self._matches(settings.SPEAKING_MODELS) else ()
+        return (*drawn, "text", *spoken)
 
     @property
     def makes_pictures(self) -> bool:
         return "image" in self.outputs
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it makes sound of what it writes."""
+        return "audio" in self.outputs and self.writes
 
     @property
     def writes(self) -> bool:
@@ -121,6 +128,9 @@ class Model:
 
     def without_input(self, kind: str) -> "Model":
         return replace(self, listed_inputs=tuple(each for each in self.inputs if each != kind))
+
+    def without_speech(self) -> "Model":
+        return replace(self, listed_outputs=tuple(each for each in self.outputs if each != "audio"))
 
     @property
     def provider_name(self) -> str:
@@ -153,8 +163,8 @@ class Model:
         """The fields that the page and the API show."""
         inputs = list(self.inputs)
         kinds: dict[str, Any] = {"inputs": inputs} if len(inputs) > 1 else {}
-        if self.makes_pictures:
-            kinds["outputs"] = ["text", "image"] if self.writes else ["image"]
+        if self.makes_pictures or self.speaks:
+            kinds["outputs"] = [kind for kind in ("text", "image", "audio") if kind in self.outputs]
         return kinds | {
             "id": self.id,
             "name": self.name,

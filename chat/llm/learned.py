@@ -14,7 +14,7 @@ from chat.llm.endpoints import Model
 Key = tuple[str, str, str]
 Value = TypeVar("Value")
 MAX_LEARNED = 10_000
-# A provider may teach a model to see or to hear.
+# A provider may teach a model to see, to hear or to speak.
 SENSES_S = 6 * 3600.0
 
 
@@ -56,6 +56,7 @@ refuses_system: Learned[bool] = Learned()
 refuses_pictures: Learned[bool] = Learned(SENSES_S)
 refuses_sound: Learned[bool] = Learned(SENSES_S)
 refuses_modalities: Learned[bool] = Learned()
+refuses_speech: Learned[bool] = Learned(SENSES_S)
 echoes_prefill: Learned[bool] = Learned()  # by person
 # The closing mark of models whose template opens their thinking; by person.
 thinks_first: Learned[str] = Learned()

@@ -146,7 +146,8 @@ def _model(endpoint: Endpoint, entry: dict[str, Any]) -> Model | None:
         listed_inputs=_inputs(entry),
         listed_outputs=tuple(map(str, outputs)) if isinstance(outputs, list) else (),
     )
-    is_wanted = is_chat_model(name) or model.makes_pictures or entry.get("by_hand") is True
+    is_made = model.makes_pictures or model.speaks
+    is_wanted = is_chat_model(name) or is_made or entry.get("by_hand") is True
     return model if is_wanted else None
 
 

@@ -7,6 +7,8 @@ form, which costs nothing. The form that is accepted is remembered (`chat/llm/le
 import re
 from typing import Any, Literal
 
+from django.conf import settings
+
 from chat.llm import learned
 from chat.llm.continuation import ask_messages, prefill_messages
 from chat.llm.endpoints import OPENAI_URL, Model
@@ -38,6 +40,8 @@ _ABOUT_SOUND = re.compile(
     r"|content.{0,60}(must be|expected|should be).{0,12}(a |valid )?string|expected a string",
     re.DOTALL,
 )
+# The voice, the format and the modality are all refused with one of these words.
+_ABOUT_SPEECH = re.compile(r"\baudio\b|\bvoices?\b|modalit|\bspeech\b|pcm16")
 _ABOUT_SYSTEM = re.compile(
     r"\b(system|developer)\b.{0,80}(role|message|instruction|prompt|support|enabled|allow)"
     r"|role.{0,80}\b(system|developer)\b|roles? must alternate|alternate user/assistant"
@@ -68,11 +72,17 @@ class RequestForm:
         self.mode = choose_continuation(model, partial)
         self._stream_options = self._endpoint_key not in learned.refuses_stream_options
         self._modalities = key not in learned.refuses_modalities
+        self._speech = model.speaks and key not in learned.refuses_speech
         self._folds_system = key in learned.refuses_system
         # OpenAI has renamed max_tokens to max_completion_tokens, as has Azure.
         self._limit_renamed = model.endpoint.base_url == OPENAI_URL or key in learned.renamed_limit
         self._limit: str | None = None
         self._lessons: list[tuple[Learned[bool], Key]] = []
+
+    @property
+    def speaks(self) -> bool:
+        """Whether the request asks for sound."""
+        return self._speech
 
     def request(self, max_tokens: int | None, temperature: float | None) -> dict[str, Any]:
         """The JSON body of the next request."""
@@ -93,8 +103,11 @@ class RequestForm:
         if max_tokens is not None:
             self._limit = "max_completion_tokens" if self._limit_renamed else "max_tokens"
             request[self._limit] = max_tokens
-        if self._modalities and self.model.makes_pictures:
+        if self._speech:
             extra["modalities"] = list(self.model.outputs)
+            extra["audio"] = {"voice": settings.SPEAKING_VOICE, "format": "pcm16"}
+        elif self._modalities and self.model.makes_pictures:
+            extra["modalities"] = [kind for kind in self.model.outputs if kind != "audio"]
         if self.model.endpoint.provider == "openrouter":
             extra["usage"] = {"include": True}
         return request | {"messages": messages} | extra
@@ -121,9 +134,11 @@ class RequestForm:
 
     def learn(self, status: int, body: object) -> bool:
         """Whether this refusal was about the form of the request. If so, the form is changed."""
+        text, key = str(body).lower(), model_key(self.model)
+        if self._learn_speech(key, status, text[:MAX_TEXT_CHARS]):
+            return True
         if status not in _TEMPLATE_MAY_FAIL:
             return False
-        text, key = str(body).lower(), model_key(self.model)
         if self._learn_system(key, named=bool(_ABOUT_SYSTEM.search(text[:MAX_TEXT_CHARS]))):
             return True
         if status not in _MAY_TEACH:
@@ -151,6 +166,14 @@ class RequestForm:
             self._lessons.append((learned.refuses_prefill, key))
             return True
         return self._learn_system(key, named=True)
+
+    def _learn_speech(self, key: Key, status: int, text: str) -> bool:
+        # OpenRouter responds with 404 if no endpoint of the model has the modality.
+        if not self._speech or status not in (404, *_MAY_TEACH) or not _ABOUT_SPEECH.search(text):
+            return False
+        self._speech = False
+        self._lessons.append((learned.refuses_speech, key))
+        return True
 
     def _learn_system(self, key: Key, *, named: bool) -> bool:
         if not named or self._folds_system or not has_system(self.prompt.messages):

@@ -32,6 +32,8 @@ MAX_REPORTED_TOKENS = 100_000_000
 # What a picture that a model made counts as, if the provider reports no usage. Google's count; at
 # OpenAI it is between 272 and 6,240.
 PICTURE_OUTPUT_TOKENS = 1_300
+# Likewise for the sound of an answer: OpenAI's count.
+SPOKEN_TOKENS_PER_S = 20
 # No long text has more characters per token than this on average.
 MAX_CHARS_PER_TOKEN = 16
 # Allowed beyond that average, because a line of dashes can be a single token.
@@ -81,18 +83,27 @@ def _count_ascii(plain: bytes) -> int:
     return tokens
 
 
-def estimated_usage(prompt_tokens: int, text: str, reasoning: str, pictures: int = 0) -> TokenUsage:
+def estimated_usage(
+    prompt_tokens: int, text: str, reasoning: str, pictures: int = 0, spoken_ms: int = 0
+) -> TokenUsage:
     """The usage of a call without a report, for example of one that was stopped. `pictures`: how
-    many the model made."""
+    many the model made. `spoken_ms`: of sound that it made."""
     thought = estimate_tokens(reasoning)
     drawn = pictures * PICTURE_OUTPUT_TOKENS
+    spoken = spoken_tokens(spoken_ms)
     return TokenUsage(
         prompt_tokens,
-        estimate_tokens(text) + thought + drawn,
+        estimate_tokens(text) + thought + drawn + spoken,
         image_tokens=drawn or None,
+        audio_output_tokens=spoken or None,
         reasoning_tokens=thought if reasoning else None,
         estimated=True,
     )
+
+
+def spoken_tokens(ms: int) -> int:
+    """The estimated tokens of sound that a model made."""
+    return -(-ms * SPOKEN_TOKENS_PER_S // 1_000)
 
 
 def read_usage(usage: dict[str, Any]) -> TokenUsage | None:
@@ -131,6 +142,7 @@ def read_usage(usage: dict[str, Any]) -> TokenUsage | None:
         audio_tokens=heard,
         image_tokens=_detail(usage, "completion_tokens_details", "image_tokens"),
         image_input_tokens=_detail(usage, "prompt_tokens_details", "image_tokens"),
+        audio_output_tokens=_detail(usage, "completion_tokens_details", "audio_tokens"),
     )
 
 

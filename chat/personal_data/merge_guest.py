@@ -4,9 +4,10 @@ For each chat:
 
 1. Seal the unfinished answers, with a fence above every worker's token. Their writers are fenced
    off, and nobody can write to them in the guest's log again.
-2. Append the chat's entries to the account's log. The event ids are derived from the entry ids, so
-   that a repeated or concurrent run adds nothing and keeps the order. The deltas of an unfinished
-   answer are joined, because the event ids of parts are only remembered for a minute.
+2. Append the chat's entries to the account's log, and the sound that is not stored yet. The event
+   ids are derived from the entry ids, so that a repeated or concurrent run adds nothing and keeps
+   the order. The deltas of an unfinished answer are joined, because the event ids of parts are only
+   remembered for a minute.
 3. Change the owner, unless another answer has started meanwhile (then start again at 1). From now
    on a worker may write to the chat: the leases of the sealed answers lapse, and the next worker
    continues them in the account's log, with a seam, as after any loss of a worker.
@@ -30,6 +31,7 @@ from django.utils import timezone
 from accounts import sockets
 from accounts.models import User
 from chat.events import MessageCompleted, MessageDelta, MessageError, MessageReasoning
+from chat.files.spoken.moving import copy_sounds, erase_copied
 from chat.models import Chat, MessageText, Reply, StoredFile
 from streams.cursors import is_after
 from streams.log import Entry, Event, Fence, get_log
@@ -64,7 +66,9 @@ async def _move(chat_id: str, guest: User, account: User) -> None:
         unfinished = await sync_to_async(_unfinished)(chat_id) | survey.unfinished
         if unfinished <= sealed:
             await _append(chat_id, survey, guest, account)
+            sounds = await copy_sounds(chat_id, guest, account)
             if await sync_to_async(_switch)(chat_id, guest, account, sealed):
+                await erase_copied(sounds, guest)
                 return
         for reply_id in unfinished - sealed:
             await get_log().raise_fence(guest.stream, Fence(name=reply_id, token=SEALING_TOKEN))

@@ -13,7 +13,7 @@ from tests.bench import (
     transport,
 )
 from tests.bench.bench import Measure
-from tests.bench.files import readers, uploads
+from tests.bench.files import readers, speech, uploads
 
 MEASURES: dict[str, Measure] = {
     "idle": lasting.idle,
@@ -34,6 +34,7 @@ MEASURES: dict[str, Measure] = {
     "long-send": long_send.long_send,
     "files": uploads.files,
     "slow-readers": readers.slow_readers,
+    "speech": speech.speech,
     "followers": lasting.followers,
     "killed": lasting.killed,
     "deployed": lasting.deployed,

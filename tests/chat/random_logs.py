@@ -57,6 +57,7 @@ events = st.one_of(
         model=st.just("x/y"),
         left_out=st.integers(0, 2),
         credit_limit_tokens=st.none() | st.integers(1, 9),
+        sound=st.none() | st.sampled_from(["f1", "f2"]),
     ),
     _event(
         "message.created",

@@ -56,6 +56,8 @@ def order(owner: User, reply: Reply, text: str) -> Speech:
     voice = voice_for(owner)
     digest = hashlib.sha256(text.encode()).hexdigest()
     known = speech_of(reply)
+    if known is not None and known.estimated and known.state != State.FAILED:
+        return known  # The model spoke it. That was paid for, and counts as its speech.
     if known is not None and known.text_sha256 == digest:
         # What is there can be heard even if nothing reads aloud any more.
         if known.state == State.DONE and (voice is None or _is_by(known, voice)):

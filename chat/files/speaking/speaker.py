@@ -31,6 +31,7 @@ from chat.files.speaking import prices, telling
 from chat.files.speaking.calls import say
 from chat.files.speaking.means import Voice, voice_for
 from chat.files.speaking.waves import Form, write_wav
+from chat.files.spoken import storing
 from chat.files.storage_threads import in_storage_thread
 from chat.llm.catalogue import UnknownModelError, get_catalogue
 from chat.llm.endpoints import Model
@@ -69,11 +70,13 @@ class _NoRoom(Exception):
 
 
 async def speak_all() -> None:
-    """Have all ordered answers read aloud, those of different people in turn, and tell the logs.
+    """Have all ordered answers read aloud, those of different people in turn, store the sound of
+    those that their models spoke, and tell the logs.
     Where there is nothing to do, it asks the database once."""
-    due = Speech.objects.filter(Q(state=State.WAITING) | Q(is_untold=True))
-    if not await due.aexists():
+    unfinished = Q(state__in=(State.WAITING, State.LIVE)) | Q(is_untold=True)
+    if not await Speech.objects.filter(unfinished).aexists():
         return
+    await storing.store_all()
     await telling.tell_all()
     running: set[asyncio.Task[None]] = set()
     try:

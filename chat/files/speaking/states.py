@@ -27,7 +27,8 @@ def speech_state(row: Speech | None) -> dict[str, Any]:
     """The `SpeechState` of docs/protocol.md. Sync."""
     if row is None:
         return {"speech": "none"}
-    state: dict[str, Any] = {"speech": row.state}
+    is_live = row.state == Speech.State.LIVE
+    state: dict[str, Any] = {"speech": Speech.State.WAITING if is_live else row.state}
     if row.state == Speech.State.DONE:
         state |= audio_of(row)
     if row.state == Speech.State.FAILED:
@@ -38,4 +39,9 @@ def speech_state(row: Speech | None) -> dict[str, Any]:
 
 def audio_of(row: Speech) -> dict[str, Any]:
     """The fields of `message.audio` about the sound."""
-    return {"file": row.file.facts, "voice": row.voice, "spans": row.spans, "estimated": False}
+    return {
+        "file": row.file.facts,
+        "voice": row.voice,
+        "spans": row.spans,
+        "estimated": row.estimated,
+    }

@@ -36,12 +36,18 @@ async def _tell(row: Speech) -> None:
     answer = (await fold_answer(get_log(), stream, chat_id, str(row.reply_id))).message
     if answer is None:
         return
-    if hashlib.sha256(str(answer.text).encode()).hexdigest() != row.text_sha256:
+    digest, event_id = hashlib.sha256(str(answer.text).encode()).hexdigest(), f"{file.id}:spoken"
+    if row.estimated:
+        # The model spoke it. If the answer was continued since, it is told again, as its beginning.
+        event_id = f"{event_id}:{digest[:16]}"
+    elif digest != row.text_sha256:
         # The answer was continued, so this is the speech of an earlier text.
         await sync_to_async(uploads.erase_rows)(Q(id=row.file_id))
         return
     event = ev.MessageAudio(message=str(row.reply_id), **audio_of(row))
-    await get_log().append(stream, [ev.log_event(chat_id, event, f"{file.id}:spoken")])
+    await get_log().append(stream, [ev.log_event(chat_id, event, event_id)])
+    if row.estimated:
+        await get_log().sounds.erase(stream, str(file.id))
     # Otherwise its chat has moved to another log meanwhile, which may not have the event.
     still = Speech.objects.filter(file_id=row.file_id, file__owner=file.owner_id)
     await still.aupdate(is_untold=False)

@@ -18,9 +18,11 @@ from chat.llm.continuation import AskSeam, PrefillSeam
 from chat.llm.errors import ProviderError
 from chat.llm.stream import finish_reasons
 from chat.llm.stream.chunks import FEW_BYTES, ChunkReader
+from chat.llm.stream.sound_data import ms_of
 from chat.llm.stream.sse import (
     MAX_EVENT_BYTES,
     MAX_PICTURE_EVENT_BYTES,
+    MAX_SOUND_EVENT_BYTES,
     EventSplitter,
     TooLongError,
     WebPageError,
@@ -44,6 +46,8 @@ COMMENT_TIMEOUT_FACTOR = 5
 PICTURE_TIMEOUT_FACTOR = 5
 # The bytes that all pictures of an answer may add to a body.
 MAX_PICTURES_BYTES = 210_000_000
+# Likewise ten minutes of sound, with the JSON around it.
+MAX_SOUND_BODY_BYTES = 80_000_000
 DRAIN_TIMEOUT_S = 0.02
 MAX_DRAIN_BYTES = 64 * 1024
 TRAILER_TIMEOUT_S = 2.0  # for the usage and [DONE] that may follow a finish reason
@@ -62,9 +66,10 @@ Pairs = list[tuple[str, str]]  # (thinking, content that came after it)
 
 @dataclass(slots=True)  # Not frozen: one is made per read, and frozen ones take 3 times as long.
 class Delta:
-    """The text and the reasoning of one network read, or pictures; at least one is not empty.
+    """The text and the reasoning of one network read, or pictures, or sound; at least one is not
+    empty.
 
-    `pictures`: decoded and unchecked.
+    `pictures`: decoded and unchecked. `sound`: whole samples (chat/llm/stream/sound_data.py).
     `text_kept`: the answer beyond its first `text_kept` bytes (UTF-8) turned out to be thinking. It
     is in `reasoning`, and `text` follows those bytes.
     """
@@ -73,6 +78,7 @@ class Delta:
     reasoning: str = ""
     text_kept: int | None = None
     pictures: list[bytearray] = field(default_factory=list)
+    sound: bytes = b""
 
     def after(self, before: "Delta") -> "Delta":
         """Both deltas as one, for collecting the whole text of a call."""
@@ -106,16 +112,17 @@ class AnswerStream:
         kept_bytes: int = 0,
         *,
         takes_pictures: bool = False,
+        takes_sound: bool = False,
     ) -> None:
         """`started_at`: the event loop time at which the call began. `kept_bytes`: the stored size
         of the answer so far, `partial` included."""
         self.response, self.seam = response, seam
         self.partial, self.prompt_tokens = partial, prompt_tokens
         self.loop = asyncio.get_running_loop()
-        self._takes_pictures = takes_pictures
-        most_bytes = MAX_PICTURE_EVENT_BYTES if takes_pictures else MAX_EVENT_BYTES
-        self.splitter = EventSplitter(most_bytes)
-        self.chunks = ChunkReader(takes_pictures=takes_pictures)
+        self._takes_pictures, self._takes_sound = takes_pictures, takes_sound
+        most_bytes = MAX_SOUND_EVENT_BYTES if takes_sound else MAX_EVENT_BYTES
+        self.splitter = EventSplitter(MAX_PICTURE_EVENT_BYTES if takes_pictures else most_bytes)
+        self.chunks = ChunkReader(takes_pictures=takes_pictures, takes_sound=takes_sound)
         self.think = think or ThinkSplitter()
         self.text = Pieces()  # of this call only
         self.reasoning = Pieces()
@@ -159,8 +166,8 @@ class AnswerStream:
         because the provider failed."""
         text, reasoning = str(self.text), str(self.reasoning)
         reason = "length" if self.is_full else self._reason()
-        pictures = self.chunks.picture_count
-        has_text = bool(text.strip() or pictures)
+        pictures, spoken_ms = self.chunks.picture_count, ms_of(self.chunks.sound_bytes)
+        has_text = bool(text.strip() or pictures or spoken_ms)
         if not self.is_full and (error := self._failure(reason, has_text, bool(reasoning))):
             error.usage = self._reported_usage()
             raise error
@@ -168,7 +175,7 @@ class AnswerStream:
         omitted = [*self.chunks.omitted]
         if self.think.has_called and "tool_call" not in omitted:
             omitted.append("tool_call")
-        counted = (self.prompt_tokens, text, reasoning, pictures)
+        counted = (self.prompt_tokens, text, reasoning, pictures, spoken_ms)
         usage = self._reported_usage() or estimated_usage(*counted)
         return Finish(reason, usage, tuple(omitted))
 
@@ -197,7 +204,7 @@ class AnswerStream:
             return self.chunks.finish or "stop"
         words = self.reasoning if self.think.is_assumed else self.text
         is_whole = _SENTENCE_END.search(str(words)[-100:]) or (
-            self.chunks.picture_count and not words
+            (self.chunks.picture_count or self.chunks.sound_bytes) and not words
         )
         if self.is_ended and is_whole:
             return finish_reasons.UNKNOWN
@@ -253,6 +260,7 @@ class AnswerStream:
         answer_bytes = self.size - self._kept_bytes
         limit = MAX_BYTES_WITHOUT_TEXT + MAX_BODY_BYTES_PER_ANSWER_BYTE * answer_bytes
         limit += MAX_PICTURES_BYTES if self._takes_pictures else 0
+        limit += MAX_SOUND_BODY_BYTES if self._takes_sound else 0
         if self._body_bytes > limit:
             raise ProviderError("bad_stream", permanent=True)
 
@@ -296,7 +304,8 @@ class AnswerStream:
 
     @property
     def _has_begun(self) -> bool:
-        return bool(self.text or self.reasoning or self.chunks.picture_count)
+        has_other = self.chunks.picture_count or self.chunks.sound_bytes
+        return bool(self.text or self.reasoning or has_other)
 
     async def _new_deltas(self) -> AsyncGenerator[Delta]:
         async for delta in self._new_text():
@@ -304,6 +313,9 @@ class AnswerStream:
         if pictures := self.chunks.pop_pictures():
             self.last_token_at = self.loop.time()
             yield Delta(pictures=pictures)
+        if sound := self.chunks.pop_sound():
+            self.last_token_at = self.loop.time()
+            yield Delta(sound=sound)
 
     async def _new_text(self) -> AsyncGenerator[Delta]:
         is_long, self._is_long = self._is_long, False

@@ -22,6 +22,7 @@ from chat.llm.stream.chunk_shapes import (
     to_openai_shape,
 )
 from chat.llm.stream.picture_data import may_have_pictures, take_pictures
+from chat.llm.stream.sound_data import SoundReader
 from chat.llm.stream.sse import BOM
 from chat.llm.tokens import read_usage
 
@@ -49,8 +50,9 @@ class ChunkReader:
     text, and for an error in the stream.
     """
 
-    def __init__(self, *, takes_pictures: bool = False) -> None:
-        """`takes_pictures`: `pop_pictures` returns them; otherwise they are omitted."""
+    def __init__(self, *, takes_pictures: bool = False, takes_sound: bool = False) -> None:
+        """`takes_pictures`: `pop_pictures` returns them; otherwise they are omitted. `takes_sound`:
+        likewise `pop_sound`. What is said counts as text in any case."""
         self.finish: str | None = None
         self.usage: TokenUsage | None = None
         self.done = False
@@ -58,7 +60,8 @@ class ChunkReader:
         self.ignored = 0
         self.omitted: list[str] = []  # kinds of content that are not taken
         self.picture_count = 0
-        self._takes_pictures = takes_pictures
+        self._takes_pictures, self._takes_sound = takes_pictures, takes_sound
+        self._sound = SoundReader()
         self._named_pictures: dict[str, bytearray] = {}  # of the current event
         self._pictures: list[bytearray] = []  # since the last `pop_pictures`
         self._picture_digests: set[bytes] = set()  # Some servers repeat them at the end.
@@ -141,6 +144,14 @@ class ChunkReader:
         """The pictures since the last call, decoded and unchecked."""
         pictures, self._pictures = self._pictures, []
         return pictures
+
+    def pop_sound(self) -> bytes:
+        """The sound since the last call, in whole samples."""
+        return self._sound.pop()
+
+    @property
+    def sound_bytes(self) -> int:
+        return self._sound.size
 
     def _begin_pair(self) -> None:
         self._earlier.append((self._reasoning, self._content))
@@ -263,7 +274,8 @@ class ChunkReader:
             return {"content": text} if isinstance(text, str) else {}
         whole = plain_text(message.get("content"))
         if self._has_content and not self._whole:
-            return {**message, "content": None, **dict.fromkeys(_THOUGHTS)}  # The deltas had it.
+            # The deltas had it.
+            return {**message, "content": None, "audio": None, **dict.fromkeys(_THOUGHTS)}
         before, self._whole = self._whole, whole
         if before and whole.startswith(before):
             return {**message, "content": whole[len(before) :], **dict.fromkeys(_THOUGHTS)}
@@ -274,8 +286,9 @@ class ChunkReader:
             self._begin_pair()
         self._reasoning.append(thought)
 
-    def _count_pieces(self) -> tuple[int, int, int, int]:
-        return len(self._earlier), len(self._reasoning), len(self._content), self.picture_count
+    def _count_pieces(self) -> tuple[int, ...]:
+        texts = len(self._earlier), len(self._reasoning), len(self._content)
+        return (*texts, self.picture_count, self.sound_bytes)
 
     def _add_content(self, content: object) -> None:
         if isinstance(content, str):
@@ -292,6 +305,8 @@ class ChunkReader:
 
     def _add_other(self, part: object, kind: str) -> None:
         """Reads a part that is not text."""
+        if kind == "audio" and isinstance(part, dict):
+            return self._add_sound(part)
         picture = self._named_pictures.get(picture_name(part)) if kind == "image" else None
         if not picture:
             return self._omit(kind)
@@ -304,6 +319,18 @@ class ChunkReader:
         self._pictures.append(picture)
         self.picture_count += 1
         return None
+
+    def _add_sound(self, part: dict[str, Any]) -> None:
+        """Reads `{id, data, transcript, expires_at}`, of which each chunk has some."""
+        if isinstance(transcript := part.get("transcript"), str) and transcript:
+            self._content.append(transcript)
+        data = part.get("data")
+        if not data:
+            return None
+        if not self._takes_sound or not isinstance(data, str):
+            return self._omit("audio")
+        self._sound.feed(data)
+        return self._omit("audio") if self._sound.is_damaged else None
 
     def _add_extras(self, delta: dict[str, Any], has_content: bool) -> None:
         if not has_content and isinstance(refusal := delta.get("refusal"), str) and refusal:

@@ -6,8 +6,9 @@ many lines, or a mixture of these. The result is the data of each event, unchang
 
 import orjson
 
-MAX_EVENT_BYTES = 2_000_000  # Only models that make pictures send longer events.
+MAX_EVENT_BYTES = 2_000_000  # Only models that make pictures or sound send longer events.
 MAX_PICTURE_EVENT_BYTES = 21_000_000
+MAX_SOUND_EVENT_BYTES = 8_000_000  # about two minutes
 # A longer document ends at the next one, or with the body: it is not parsed to find its end.
 MAX_PARSED_BYTES = 1_000_000
 MAX_NAME_BYTES = 64  # The names of events that we know are shorter.

@@ -279,3 +279,20 @@ def test_a_time_dependent_price_is_the_current_one():
 def test_the_table_has_no_unknown_models_or_providers():
     assert price_table.look_up("script/known", "https://api.openai.com/v1") is None
     assert price_table.look_up("gpt-4o-mini", "https://models.example.org/v1") is None
+
+
+def test_sound_that_is_made_has_a_price_of_its_own():
+    listed = openrouter_prices.read(GOOD | {"audio": "0.00004", "audio_output": "0.00008"})
+    assert (listed.audio_micro_usd, listed.audio_output_micro_usd) == (40_000_000, 80_000_000)
+    table = price_table.look_up("gpt-audio", "https://api.openai.com/v1")
+    assert table.audio_output_micro_usd == 64_000_000
+    usage = TokenUsage(1_000, 2_000, 0, 200, audio_output_tokens=1_300)
+    plain = a_price()
+    assert prices.cost_of(plain, usage) == prices.cost_of(plain, TokenUsage(1_000, 2_000))
+    price = a_price(audio_output_micro_usd=80_000_000)
+    counts = {part.kind: part.count for part in prices.parts_of(price, usage) if part.count}
+    assert counts == {"input": 1_000, "output": 500, "audio_output": 1_300, "reasoning": 200}
+    assert prices.worst_case(price, 0, 10) == 800
+    # No report makes more of it than the answer has.
+    assert prices.parts_of(price, TokenUsage(0, 5, audio_output_tokens=9).bounded())
+    assert TokenUsage(0, 5, audio_output_tokens=9).bounded().audio_output_tokens == 5

@@ -187,6 +187,8 @@ TABLE: dict[str, list[Row]] = {
     "chat:file-transcribe": [
         Row(f"/api/files/{FILE}/transcribe", (401, 404, 404, 401, 404, 415), "POST", {})
     ],
+    # For sound that a model speaks alone: the owner's file is a picture.
+    "chat:file-live": [Row(f"/files/{FILE}/live", (404,) * 6)],
     "chat:file-rendition": [
         Row(f"/files/{FILE}/wav", (404,) * 6),
         Row(f"/files/{FILE}/original", (404, 404, 404, 404, 404, 200)),

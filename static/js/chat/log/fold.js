@@ -37,6 +37,7 @@ import { addStep, finishCall, startCall, withoutWritten, writeCall } from "./too
  * @property {Audio | null} audio the answer read aloud
  * @property {import("./tool_calls.js").ToolCall[] | null} tools the calls of tools, in the order in which the model made them
  * @property {number} steps calls of the model that ended with calls of tools
+ * @property {string | null} sound the file that the model speaks into, while it does
  * @property {{file: string, why: "modality" | "window" | "missing"}[] | null} withheld files that the model did not get
  */
 
@@ -247,6 +248,7 @@ function create(state, data, id) {
     waiting: null,
     rating: null,
     audio: null,
+    sound: null,
     files: listOf(data.files)?.map((file) => captioned(state, file)) ?? null,
     withheld: null,
     tools: null,
@@ -340,6 +342,7 @@ function begin(message, data) {
   // It is not the speech of the text that follows.
   message.audio = null;
   message.tools = withoutWritten(message.tools);
+  message.sound = data.sound ?? null;
 }
 
 /**
@@ -373,7 +376,7 @@ function complete(message, data) {
   message.sha256 = data.sha256;
   message.error = null;
   message.omitted = data.omitted ?? null;
-  message.waiting = null;
+  message.waiting = message.sound = null;
   message.tools = withoutWritten(message.tools);
 }
 
@@ -389,7 +392,7 @@ function fail(message, data) {
   message.length = data.length;
   message.sha256 = data.sha256;
   message.error = { code: data.code, text: data.text, retryable: data.retryable };
-  message.waiting = null;
+  message.waiting = message.sound = null;
   message.tools = withoutWritten(message.tools);
 }
 

@@ -6,12 +6,17 @@ export const SPEEDS = [1, 1.25, 1.5, 2, 0.75];
 /** How fast sounds are played, on this page. */
 export const speed = signal(1);
 
-/** @type {HTMLAudioElement | null} */
+/**
+ * An audio element, or what is like one.
+ * @typedef {{play: () => Promise<void>, pause: () => void, currentTime: number}} Playable
+ */
+
+/** @type {Playable | null} */
 let current = null;
 
 /**
  * Play this one, and no other.
- * @param {HTMLAudioElement} audio
+ * @param {Playable} audio
  * @param {string} title
  */
 export function takeTurn(audio, title) {
@@ -27,7 +32,7 @@ export function takeTurn(audio, title) {
   handle(session, { play: () => void audio.play(), pause: () => audio.pause(), seekbackward: seek, seekforward: seek, seekto: seek });
 }
 
-/** The sound is on the page no more. @param {HTMLAudioElement} audio */
+/** The sound is on the page no more. @param {Playable} audio */
 export function leaveTurn(audio) {
   audio.pause();
   if (current !== audio) return;

@@ -7,14 +7,15 @@ import { plainText } from "../lib/plain_text.js";
 import { Speech } from "../speech.js";
 import { speak } from "./browser_voice.js";
 import { Marks } from "./marks.js";
+import { LiveSound } from "./live_sound.js";
 import { orderSpeech } from "./order.js";
 import { sentenceAt } from "./places.js";
-import { createSound, endSound, playSound } from "./sound.js";
+import { continueSound, createSound, endSound, playSound } from "./sound.js";
 import { own } from "./texts.js";
 
 /** @typedef {import("../log/fold.js").Message} Message */
 /** @typedef {{file: import("../log/fold.js").File, spans: number[][]}} Sound */
-/** @typedef {{id: string, isByBrowser: boolean, sound: Sound | null, problem: string}} Reading */
+/** @typedef {{id: string, isByBrowser: boolean, sound: Sound | null, live?: LiveSound | null, problem: string}} Reading */
 /** @typedef {{canSpeak: boolean, chatId: import("../../../vendor/preact-signals-core-1.14.5/signals-core.js").Signal<string | null>}} Store */
 
 /** What is read aloud; null for nothing. */
@@ -34,12 +35,22 @@ export function toggle(store, chat, message) {
   if (now?.id === message.id && !now.problem) return;
   const leaving = store.chatId.subscribe((id) => id !== chat.id && stop());
   addEventListener("keydown", stopOnEscape);
-  const finish = store.canSpeak ? bySound(chat, message) : byBrowser(message);
+  const finish = begin(store, chat, message);
   end = () => {
     leaving();
     removeEventListener("keydown", stopOnEscape);
     finish();
   };
+}
+
+/**
+ * @param {Store} store
+ * @param {{id: string}} chat
+ * @param {Message} message
+ */
+function begin(store, chat, message) {
+  if (message.sound) return whileSpoken(store, chat, message);
+  return store.canSpeak || message.audio ? bySound(chat, message, store.canSpeak) : byBrowser(message);
 }
 
 export function stop() {
@@ -68,16 +79,65 @@ function byBrowser(message) {
   return () => (finish(), marks.clear());
 }
 
+// What is heard while it is spoken has been stored as a file.
+let onStored = () => {};
+
 /**
+ * Call it when a message has its sound as a file.
+ * @param {string} id of the message
+ */
+export function goOnFromFile(id) {
+  if (reading.peek()?.id === id) onStored();
+}
+
+/**
+ * Play an answer that its model is speaking; later from the file, where it was.
+ * @param {Store} store
  * @param {{id: string}} chat
  * @param {Message} message
  */
-function bySound(chat, message) {
+function whileSpoken(store, chat, message) {
+  const begun = { id: message.id, isByBrowser: false, sound: null, problem: "" };
+  createSound();
+  let isLive = true;
+  let finish = () => {};
+  const live = new LiveSound(`/files/${message.sound}/live`, own.live, {
+    // The file comes a moment later.
+    onEnd: () => message.audio && onStored(),
+    onBroken: () => {
+      live.close();
+      reading.value = { ...begun, problem: own.notPlayed };
+    },
+  });
+  reading.value = { ...begun, live };
+  onStored = () => {
+    if (!isLive || !message.audio) return;
+    isLive = false;
+    const { isDone } = live.state.peek();
+    const before = { heardMs: () => (isDone ? 0 : live.heardMs), isPlaying: live.isPlaying.peek() && !isDone, onTaken: () => live.close() };
+    finish = bySound(chat, message, store.canSpeak, before);
+  };
+  return () => {
+    isLive = false;
+    onStored = () => {};
+    live.close();
+    finish();
+  };
+}
+
+/**
+ * @param {{id: string}} chat
+ * @param {Message} message
+ * @param {boolean} canOrder whether the server reads aloud
+ * @param {Parameters<typeof continueSound>[3] | null} before what is heard until the file is
+ */
+function bySound(chat, message, canOrder, before = null) {
   const begun = { id: message.id, isByBrowser: false, sound: null, problem: "" };
   let isWanted = true;
   /** @type {Marks | null} */
   let marks = null;
-  reading.value = begun;
+  // Until the file is heard, the player stays as it is.
+  if (!before) reading.value = begun;
   createSound();
   /** @param {string} problem */
   const fail = (problem) => {
@@ -90,7 +150,10 @@ function bySound(chat, message) {
   const hear = (sound, onBroken) => {
     marks = new Marks(message.id, sound.spans.map(([first, last]) => plainText(message.text.slice(first, last))));
     reading.value = { ...begun, sound };
-    playSound(`/files/${sound.file.id}/original`, sound.file.name.replace(/\.wav$/, ""), { onTime: follower(marks, sound.spans), onBroken });
+    const [address, name] = [`/files/${sound.file.id}/original`, sound.file.name.replace(/\.wav$/, "")];
+    const listeners = { onTime: follower(marks, sound.spans), onBroken };
+    if (before) continueSound(address, name, listeners, before);
+    else playSound(address, name, listeners);
   };
   const order = async () => {
     reading.value = begun;
@@ -106,7 +169,7 @@ function bySound(chat, message) {
     }
   };
   // The one that the chat has may have been deleted a moment ago.
-  if (message.audio) hear(message.audio, () => void order());
+  if (message.audio) hear(message.audio, () => (canOrder ? void order() : fail(own.notPlayed)));
   else void order();
   return () => {
     isWanted = false;

@@ -41,11 +41,40 @@ function follow() {
  * @param {{onTime: (ms: number) => void, onBroken: () => void}} listeners
  */
 export function playSound(address, name, listeners) {
+  load(address, name, listeners);
+  play();
+}
+
+/**
+ * Load a sound that was heard up to this place by other means, and go on there, or stay paused there.
+ * @param {string} address
+ * @param {string} name
+ * @param {{onTime: (ms: number) => void, onBroken: () => void}} listeners
+ * @param {{heardMs: () => number, isPlaying: boolean, onTaken: () => void}} before `onTaken`: this one is heard now
+ */
+export function continueSound(address, name, listeners, { heardMs, isPlaying: goesOn, onTaken }) {
+  load(address, name, listeners);
+  const element = audio;
+  if (!element) return;
+  const take = () => {
+    if (element.getAttribute("src") !== address) return;
+    seek(heardMs());
+    if (goesOn) play();
+    onTaken();
+  };
+  element.addEventListener("canplay", take, { once: true });
+}
+
+/**
+ * @param {string} address
+ * @param {string} name
+ * @param {{onTime: (ms: number) => void, onBroken: () => void}} listeners
+ */
+function load(address, name, listeners) {
   if (!audio) return;
   ({ onTime, onBroken } = listeners);
   title = name;
   audio.src = address;
-  play();
 }
 
 export function play() {

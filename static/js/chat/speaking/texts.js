@@ -7,6 +7,7 @@ export const own = spoken("speaking", {
   play: "Play",
   pause: "Pause",
   position: "Position",
+  live: "Being spoken",
   notPlayed: "This sound can’t be played. Try again.",
   unanswered: "The server can’t be reached. Try again in a moment.",
 });

@@ -16,7 +16,7 @@ import { Icon } from "../icons.js";
 import { loadedModules } from "../lazy_modules.js";
 import { Markdown } from "./markdown.js";
 import { ModelMenu } from "../composer/model_menu.js";
-import { ReadAloud, SpeechOf } from "./actions/read_aloud.js";
+import { Listen, ReadAloud, SpeechOf } from "./actions/read_aloud.js";
 import { Ratings } from "./actions/ratings.js";
 import { MessageTime } from "./times.js";
 import { Toolbar } from "./actions/toolbar.js";
@@ -48,7 +48,9 @@ export function Answer({ store, open, id, waitsFor }) {
     <${Progress} store=${store} open=${open} message=${message} tick=${tick} waitsFor=${waitsFor} isStopping=${store.answers.stopping.value.has(id)} />
     ${withheldNotes(message, answerBefore(open, message), (file) => isSound(open, file)).map((note) => html`<p class="notice" key=${note}>${note}</p>`)}
     <${Outcome} store=${store} open=${open} message=${message} tick=${tick} />
-    ${!isOpen && html`<${AnswerFoot} store=${store} open=${open} message=${message} tick=${tick} /><${SpeechOf} id=${id} />`}
+    ${isOpen && message.sound && html`<${Listen} store=${store} open=${open} message=${message} />`}
+    ${!isOpen && html`<${AnswerFoot} store=${store} open=${open} message=${message} tick=${tick} />`}
+    <${SpeechOf} id=${id} audio=${message.audio} />
   </article>`;
 }
 
@@ -163,7 +165,7 @@ function AnswerFoot({ store, open, message, tick }) {
       onClick=${() => store.answers.regenerate(message, message.model)}><${Icon} name="again" /></button>
     <${ModelMenu} store=${store} selected=${message.model} onPick=${(id) => store.answers.regenerate(message, id)}
       label=${text.regenerateWith} trigger=${html`<${Icon} name="chevron" />`} triggerClass="quiet-button" />
-    ${message.text && html`<${ReadAloud} store=${store} open=${open} message=${message} />`}
+    ${message.text && html`<${ReadAloud} store=${store} open=${open} message=${message} audio=${message.audio} />`}
     <${CopyLink} store=${store} open=${open} id=${message.id} />
     ${(message.text || message.files) && html`<${Ratings} store=${store} open=${open} message=${message} tick=${tick} />`}
     ${message.seams.length > 0 && html`<${Seams} seams=${message.seams} />`}

@@ -6,15 +6,25 @@ import { atMs, isPlaying, pause, play, seek } from "../../speaking/sound.js";
 import { own } from "../../speaking/texts.js";
 import { PlayButton, Position, Speed } from "../sound/controls.js";
 
-export { reading, toggle } from "../../speaking/reading_aloud.js";
+export { goOnFromFile, reading, toggle } from "../../speaking/reading_aloud.js";
 
 export function SpeechBar() {
-  const { isByBrowser, sound, problem } = reading.value;
+  const { isByBrowser, sound, live, problem } = reading.value;
   if (isByBrowser) return null;
   return html`<div class="speech-bar" role="group" aria-label=${own.player}>
-    <p class=${problem ? "meta meta-problem" : "meta"} role="status">${problem || (!sound && own.preparing)}</p>
+    <p class=${problem ? "meta meta-problem" : "meta"} role="status">${problem || (!sound && !live && own.preparing)}</p>
+    ${live && !sound && html`<${LiveControls} live=${live} />`}
     ${sound && html`<${Controls} lengthMs=${sound.file.duration_ms} />`}
   </div>`;
+}
+
+/** What is being spoken can be paused; it has no length yet. */
+function LiveControls({ live }) {
+  const { heard, underruns } = live.state.value;
+  const isOn = live.isPlaying.value;
+  return html`<${PlayButton} label=${isOn ? own.pause : own.play} isPlaying=${isOn} onClick=${() => (isOn ? live.pause() : void live.play())} />
+    <span class="sound-time meta" data-heard=${heard} data-underruns=${underruns}>${clock(live.heardMs)}</span>
+    <span class="meta">${own.live}</span>`;
 }
 
 function Controls({ lengthMs }) {

@@ -1,0 +1,1 @@
+"""The sound of answers whose models speak: kept while it comes, heard meanwhile, then stored."""

@@ -1,0 +1,1 @@
+"""Sound that is made while somebody hears it."""

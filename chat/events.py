@@ -155,7 +155,8 @@ class MessageCreated(ChatEvent):
 @dataclass(frozen=True, slots=True)
 class MessageStarted(ChatEvent):
     """`withheld`: the attached files that the model does not get, as [{"file": id, "why": reason}];
-    reasons are "modality" (it cannot read this kind), "window" (no room) and "missing" (erased)."""
+    reasons are "modality" (it cannot read this kind), "window" (no room) and "missing" (erased).
+    `sound_tokens`: those of `prompt_tokens` that are of sound."""
 
     type: ClassVar[str] = "message.started"
     message: str
@@ -165,6 +166,7 @@ class MessageStarted(ChatEvent):
     prompt_tokens: int | None = None
     credit_limit_tokens: int | None = None
     withheld: list[dict[str, str]] | None = None
+    sound_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +203,7 @@ class MessageResumed(ChatEvent):
 
     `credit_limit_tokens`: the most tokens that it may write, because credit is short. `bill`: the
     usage of the previous attempt, if it does not follow from that attempt's stored text.
-    `withheld`: as in `message.started`.
+    `withheld`, `sound_tokens`: as in `message.started`.
     """
 
     type: ClassVar[str] = "message.resumed"
@@ -217,6 +219,7 @@ class MessageResumed(ChatEvent):
     credit_limit_tokens: int | None = None
     bill: dict[str, Any] | None = None
     withheld: list[dict[str, str]] | None = None
+    sound_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,6 +329,7 @@ class _ModelCall:
                 splitter,
                 self.kept_bytes,
                 takes_pictures=self.model.makes_pictures,
+                sound_tokens=self.prompt.sound_tokens,
             )
             async with contextlib.aclosing(stream.deltas()) as deltas:
                 async for delta in deltas:

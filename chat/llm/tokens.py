@@ -81,14 +81,17 @@ def _count_ascii(plain: bytes) -> int:
     return tokens
 
 
-def estimated_usage(prompt_tokens: int, text: str, reasoning: str, pictures: int = 0) -> TokenUsage:
+def estimated_usage(
+    prompt_tokens: int, text: str, reasoning: str, pictures: int = 0, sound_tokens: int = 0
+) -> TokenUsage:
     """The usage of a call without a report, for example of one that was stopped. `pictures`: how
-    many the model made."""
+    many the model made. `sound_tokens`: how many of the prompt's tokens are of sound."""
     thought = estimate_tokens(reasoning)
     drawn = pictures * PICTURE_OUTPUT_TOKENS
     return TokenUsage(
         prompt_tokens,
         estimate_tokens(text) + thought + drawn,
+        audio_tokens=sound_tokens or None,
         image_tokens=drawn or None,
         reasoning_tokens=thought if reasoning else None,
         estimated=True,

@@ -106,13 +106,16 @@ class AnswerStream:
         kept_bytes: int = 0,
         *,
         takes_pictures: bool = False,
+        sound_tokens: int = 0,
     ) -> None:
         """`started_at`: the event loop time at which the call began. `kept_bytes`: the stored size
-        of the answer so far, `partial` included."""
+        of the answer so far, `partial` included. `sound_tokens`: those of the prompt's tokens that
+        are of sound."""
         self.response, self.seam = response, seam
         self.partial, self.prompt_tokens = partial, prompt_tokens
         self.loop = asyncio.get_running_loop()
         self._takes_pictures = takes_pictures
+        self._sound_tokens = sound_tokens
         most_bytes = MAX_PICTURE_EVENT_BYTES if takes_pictures else MAX_EVENT_BYTES
         self.splitter = EventSplitter(most_bytes)
         self.chunks = ChunkReader(takes_pictures=takes_pictures)
@@ -168,7 +171,7 @@ class AnswerStream:
         omitted = [*self.chunks.omitted]
         if self.think.has_called and "tool_call" not in omitted:
             omitted.append("tool_call")
-        counted = (self.prompt_tokens, text, reasoning, pictures)
+        counted = (self.prompt_tokens, text, reasoning, pictures, self._sound_tokens)
         usage = self._reported_usage() or estimated_usage(*counted)
         return Finish(reason, usage, tuple(omitted))
 

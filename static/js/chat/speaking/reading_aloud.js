@@ -75,6 +75,7 @@ function byBrowser(message) {
 function bySound(chat, message) {
   const begun = { id: message.id, isByBrowser: false, sound: null, problem: "" };
   let isWanted = true;
+  let endBrowser = () => {};
   /** @type {Marks | null} */
   let marks = null;
   reading.value = begun;
@@ -102,7 +103,12 @@ function bySound(chat, message) {
       });
       if (sound) hear(sound, () => fail(own.notPlayed));
     } catch (error) {
-      fail(/** @type {Error} */ (error).message);
+      const problem = /** @type {import("../api.js").ApiError} */ (error);
+      // The server's voice does not speak the language of this answer; one of the browser's may.
+      if (problem.code === "speech_language" && isWanted && speechSynthesis.getVoices().length) {
+        endSound();
+        endBrowser = byBrowser(message);
+      } else fail(problem.message);
     }
   };
   // The one that the chat has may have been deleted a moment ago.
@@ -110,6 +116,7 @@ function bySound(chat, message) {
   else void order();
   return () => {
     isWanted = false;
+    endBrowser();
     endSound();
     marks?.clear();
   };

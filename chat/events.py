@@ -157,7 +157,8 @@ class MessageCreated(ChatEvent):
 class MessageStarted(ChatEvent):
     """`withheld`: the attached files that the model does not get, as [{"file": id, "why": reason}];
     reasons are "modality" (it cannot read this kind), "window" (no room) and "missing" (erased).
-    `sound`: the id of the file that the model speaks into, which can be heard meanwhile."""
+    `sound_tokens`: those of `prompt_tokens` that are of sound. `sound`: the id of the file that the
+    model speaks into, which can be heard meanwhile."""
 
     type: ClassVar[str] = "message.started"
     message: str
@@ -168,6 +169,7 @@ class MessageStarted(ChatEvent):
     credit_limit_tokens: int | None = None
     withheld: list[dict[str, str]] | None = None
     sound: str | None = None
+    sound_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +207,7 @@ class MessageResumed(ChatEvent):
     The reason "step" is no seam: the results of tools are there, and the model goes on.
     `credit_limit_tokens`: the most tokens that it may write, because credit is short. `bill`: the
     usage of the previous attempt, if it does not follow from that attempt's stored text.
-    `withheld`, `sound`: as in `message.started`.
+    `withheld`, `sound_tokens`, `sound`: as in `message.started`.
     """
 
     type: ClassVar[str] = "message.resumed"
@@ -222,6 +224,7 @@ class MessageResumed(ChatEvent):
     bill: dict[str, Any] | None = None
     withheld: list[dict[str, str]] | None = None
     sound: str | None = None
+    sound_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

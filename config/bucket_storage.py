@@ -19,6 +19,8 @@ from typing import IO, Any, NoReturn, cast
 
 from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
+from boto3.session import Session
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, IncompleteReadError
 from django.core.files import File
@@ -37,6 +39,9 @@ KEPT_CONNECTIONS = 64
 PUT_BYTES = 64 * 2**20
 PART_BYTES = 16 * 2**20
 _MISSING = ("NoSuchKey", "404")
+# The responses to a request that is not signed where that is not allowed. Some services say that
+# nothing is there.
+_REFUSALS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 
 
 class BucketError(OSError):
@@ -132,6 +137,32 @@ class BucketStorage(S3Storage):
 
     def url(self, name: str, *_: Any, **__: Any) -> NoReturn:
         raise NotImplementedError("Files are served by views that check the user.")
+
+    def is_public(self, name: str) -> bool:
+        """Whether anybody can read this file: asked without a signature. Raises OSError if the
+        bucket does not answer."""
+        with self._anonymous() as anonymous:
+            try:
+                response = anonymous.get_object(Bucket=self.bucket_name, Key=self._key(name))
+            except ClientError as error:
+                if error.response["ResponseMetadata"]["HTTPStatusCode"] in _REFUSALS:
+                    return False
+                raise _error(error) from error
+            except BotoCoreError as error:
+                raise _error(error) from error
+            response["Body"].close()
+            return True
+
+    @contextmanager
+    def _anonymous(self) -> Iterator[Any]:
+        """A client without keys, for the same address."""
+        client = self.client
+        config = client.meta.config.merge(Config(signature_version=UNSIGNED))
+        anonymous = Session().client("s3", endpoint_url=client.meta.endpoint_url, config=config)
+        try:
+            yield anonymous
+        finally:
+            anonymous.close()
 
     def _key(self, name: str) -> str:
         key: str = self._normalize_name(clean_name(name))

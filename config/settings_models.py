@@ -93,6 +93,8 @@ SPEECH_VOICE = env_line(env, "HOLDFAST_SPEECH_VOICE").strip()
 SPEECH_USD_PER_MILLION_CHARACTERS = env.decimal(
     "HOLDFAST_SPEECH_USD_PER_MILLION_CHARACTERS", None, validate=validate.Range(0, 10_000)
 )
+# Speech by a recogniser and a voice on this machine, for people for whom no model above is usable.
+LOCAL_SPEECH = env.bool("HOLDFAST_LOCAL_SPEECH", False)
 # The marks around a model's thinking in the text; the usual ones are known.
 THINK_MARKS = think_marks(env.list("HOLDFAST_THINK_MARKS", []))
 # auto: only if no other endpoint is configured and `up` finds no Ollama.

@@ -16,6 +16,7 @@ and, overriding it, in double brackets at the start of the user message: `[[rate
                    and time.monotonic_ns() of sending; a continuation continues the numbers) |
                    marked (`p01m002.0003 `: the mark in the prompt and a number, so that a byte of
                    another answer is recognised anywhere)
+  text=TEXT        the answer, word by word
   per_chunk=1      tokens in one SSE chunk       split=N         write N bytes at a time, 1 ms apart
   burst_after=N    after N tokens the rest is sent at once, regardless of the rate
   trailer_ms=N     wait between the finish reason and the usage
@@ -315,6 +316,8 @@ class Question:
 
     @property
     def tokens(self) -> Iterator[str]:
+        if "text" in self.script:
+            return re.findall(r"\S+\s*", self.script["text"])
         total, mode = self.count("tokens", 40), self.script.get("mode", "words")
         if mode == "timestamps":
             done = len(re.findall(r"\d{6}:\d{15}(?!\d)", self.partial))

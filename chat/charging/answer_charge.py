@@ -31,9 +31,9 @@ class AnswerCharge:
         self._charged_attempts = 0
         self._price: Price | None = None
         self._budget: holds.Budget | None = None
-        # For the current attempt: the tokens of its prompt, the text that was stored before it
-        # began, and whether the provider has accepted the call.
-        self._prompt_tokens = 0
+        # For the current attempt: the tokens of its prompt, those of them that are of sound, the
+        # text that was stored before it began, and whether the provider has accepted the call.
+        self._prompt_tokens = self._sound_tokens = 0
         self._kept = ""
         self._is_accepted = False
 
@@ -65,7 +65,8 @@ class AnswerCharge:
 
     async def reserve(self, message: Message, model: Model, prompt: Prompt) -> None:
         """Hold the most that this attempt may cost. Raises OutOfCredit."""
-        self._prompt_tokens, self._kept = prompt.prompt_tokens, str(message.text)
+        self._prompt_tokens, self._sound_tokens = prompt.prompt_tokens, prompt.sound_tokens
+        self._kept = str(message.text)
         self._is_accepted = False
         if self._price is not None:
             self._budget = await sync_to_async(pricing.reserve)(
@@ -81,9 +82,9 @@ class AnswerCharge:
     def begin_attempt(self, attempt: int, model: Model, length: int, reasoning_length: int) -> None:
         """Note an attempt that the log now has. It continues after `length` bytes of text and
         `reasoning_length` bytes of reasoning."""
-        self.attempts.append(
-            Attempt(attempt, model.id, self._prompt_tokens, length, reasoning_from=reasoning_length)
-        )
+        begun = Attempt(attempt, model.id, self._prompt_tokens, length, reasoning_length)
+        begun.sound_tokens = self._sound_tokens
+        self.attempts.append(begun)
 
     def add_picture(self) -> None:
         """Note a picture of this attempt that is kept, and that the log now has."""
@@ -123,7 +124,7 @@ class AnswerCharge:
             last.reasoning = reasoning[last.reasoning_from :].decode(errors="ignore")
             usage = usage.bounded() if usage else last.usage
             if usage is None and is_stopped and self._is_accepted:
-                usage = TokenUsage(last.prompt_tokens, 0, estimated=True)
+                usage = estimated_usage(last.prompt_tokens, "", "", sound_tokens=last.sound_tokens)
             earlier: tuple[AttemptUsage, ...] = ()
             if any(attempt.is_recast for attempt in self.attempts):
                 # The text in the end event no longer shows where the parts of these attempts were.
@@ -138,7 +139,9 @@ class AnswerCharge:
         last = self.attempts[-1] if self.attempts else None
         if last is None or last.recorded is None:
             return None
-        stored = (last.prompt_tokens, last.text, last.reasoning, last.pictures)
+        # The log does not say how much was spoken, so the bill of such an attempt is recorded.
+        output = (last.text, last.reasoning, last.pictures, 0)
+        stored = (last.prompt_tokens, *output, last.sound_tokens)
         chars = len(last.text) + len(last.reasoning)
         if last.usage == await off_loop(usage_of_stored, *stored, chars=chars):
             return None
@@ -179,7 +182,8 @@ class AnswerCharge:
             chars = len(text) + len(reasoning)
             pictures = sum("refused" not in file for file in message.files or ())
             spoken_ms = sum(attempt.spoken_ms for attempt in self.attempts)
-            parts = (self._prompt_tokens, text, reasoning, pictures, spoken_ms)
+            output = (text, reasoning, pictures, spoken_ms)
+            parts = (self._prompt_tokens, *output, self._sound_tokens)
             return await off_loop(estimated_usage, *parts, chars=chars)
         if not self._kept:
             return usage

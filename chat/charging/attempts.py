@@ -65,6 +65,8 @@ class Attempt:
     is_recast: bool = False
     # `text` and `reasoning` are complete, because the reply's text no longer shows its parts.
     is_kept: bool = False
+    # Those of the prompt's tokens that are of sound.
+    sound_tokens: int = 0
 
     def recast(self, text_length: int) -> None:
         """Cut the text to `text_length` bytes; the rest, also of earlier attempts, is now
@@ -79,17 +81,23 @@ class Attempt:
         """The usage that the attempt is charged for (bounded); None if it costs nothing."""
         if self.recorded is not None:
             return self.recorded.usage.bounded() if self.recorded.usage else None
-        stored = (self.text, self.reasoning, self.pictures, self.spoken_ms)
-        return usage_of_stored(self.prompt_tokens, *stored)
+        output = (self.text, self.reasoning, self.pictures, self.spoken_ms)
+        return usage_of_stored(self.prompt_tokens, *output, self.sound_tokens)
 
 
 def usage_of_stored(
-    prompt_tokens: int, text: str, reasoning: str, pictures: int = 0, spoken_ms: int = 0
+    prompt_tokens: int,
+    text: str,
+    reasoning: str,
+    pictures: int = 0,
+    spoken_ms: int = 0,
+    sound_tokens: int = 0,
 ) -> TokenUsage | None:
     """Count the stored output of an attempt without reported usage; None if nothing is stored."""
     if not text and not reasoning and not pictures and not spoken_ms:
         return None
-    return estimated_usage(prompt_tokens, text, reasoning, pictures, spoken_ms).bounded()
+    output = (text, reasoning, pictures, spoken_ms)
+    return estimated_usage(prompt_tokens, *output, sound_tokens).bounded()
 
 
 class AttemptFold:
@@ -168,8 +176,10 @@ class AttemptFold:
 
 
 def _begin_attempt(event: ev.MessageStarted | ev.MessageResumed, reasoning: Pieces) -> Attempt:
+    sound_tokens = event.sound_tokens or 0
     if isinstance(event, ev.MessageStarted):
-        return Attempt(event.attempt, event.model, event.prompt_tokens or 0)
+        prompt_tokens = event.prompt_tokens or 0
+        return Attempt(event.attempt, event.model, prompt_tokens, sound_tokens=sound_tokens)
     reasoning_from = event.reasoning_length
     return Attempt(
         event.attempt,
@@ -177,6 +187,7 @@ def _begin_attempt(event: ev.MessageStarted | ev.MessageResumed, reasoning: Piec
         event.prompt_tokens or 0,
         event.length,
         len(str(reasoning).encode()) if reasoning_from is None else reasoning_from,
+        sound_tokens=sound_tokens,
     )
 
 

@@ -45,6 +45,20 @@ def storage_problem() -> str:
     return "" if read == CONTENT else "files are not read as they were written"
 
 
+def is_public() -> bool | None:
+    """Whether anybody can read the files in the bucket; None where there is none. Raises OSError.
+    Sync."""
+    ask = getattr(default_storage, "is_public", None)
+    if ask is None:
+        return None
+    name = f"{FOLDER}/{uuid.uuid4().hex}"
+    default_storage.save(name, ContentFile(CONTENT))
+    try:
+        return bool(ask(name))
+    finally:
+        default_storage.delete(name)
+
+
 def count_files() -> tuple[int, list[str]]:
     """How many files are ready, and the ids of those whose original is missing. Sync."""
     ready = StoredFile.objects.filter(state=StoredFile.State.READY).values_list("id", flat=True)

@@ -47,6 +47,7 @@ def begun(
             prompt_tokens=prompt.prompt_tokens,
             credit_limit_tokens=credit_limit_tokens,
             withheld=list(prompt.withheld) or None,
+            sound_tokens=prompt.sound_tokens or None,
         )
     return ev.MessageResumed(
         message=message.id,
@@ -61,6 +62,7 @@ def begun(
         credit_limit_tokens=credit_limit_tokens,
         bill=bill_before,
         withheld=list(prompt.withheld) or None,
+        sound_tokens=prompt.sound_tokens or None,
     )
 
 

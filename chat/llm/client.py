@@ -330,6 +330,7 @@ class _ModelCall:
                 self.kept_bytes,
                 takes_pictures=self.model.makes_pictures,
                 takes_sound=self.form.speaks,
+                sound_tokens=self.prompt.sound_tokens,
             )
             async with contextlib.aclosing(stream.deltas()) as deltas:
                 async for delta in deltas:

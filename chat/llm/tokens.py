@@ -84,16 +84,23 @@ def _count_ascii(plain: bytes) -> int:
 
 
 def estimated_usage(
-    prompt_tokens: int, text: str, reasoning: str, pictures: int = 0, spoken_ms: int = 0
+    prompt_tokens: int,
+    text: str,
+    reasoning: str,
+    pictures: int = 0,
+    spoken_ms: int = 0,
+    sound_tokens: int = 0,
 ) -> TokenUsage:
     """The usage of a call without a report, for example of one that was stopped. `pictures`: how
-    many the model made. `spoken_ms`: of sound that it made."""
+    many the model made. `spoken_ms`: of sound that it made. `sound_tokens`: how many of the
+    prompt's tokens are of sound."""
     thought = estimate_tokens(reasoning)
     drawn = pictures * PICTURE_OUTPUT_TOKENS
     spoken = spoken_tokens(spoken_ms)
     return TokenUsage(
         prompt_tokens,
         estimate_tokens(text) + thought + drawn + spoken,
+        audio_tokens=sound_tokens or None,
         image_tokens=drawn or None,
         audio_output_tokens=spoken or None,
         reasoning_tokens=thought if reasoning else None,

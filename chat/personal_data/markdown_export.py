@@ -90,6 +90,8 @@ def _message(
         yield "\n"
     if text := str(message.text):
         yield nest_headings(text.rstrip("\n"), level) + "\n"
+    if message.audio:
+        yield f"\n{_file(message.audio['file'], name_file, label='Read aloud')}"
     if message.error:
         yield f"\n*{message.error['text']}*\n"
     elif end := ENDS.get(message.status):
@@ -98,15 +100,17 @@ def _message(
         yield f"\n*{RATINGS[message.rating]}*\n"
 
 
-def _file(file: dict[str, Any], name_file: Callable[[dict[str, Any]], str]) -> str:
+def _file(
+    file: dict[str, Any], name_file: Callable[[dict[str, Any]], str], label: str = "File"
+) -> str:
     name = _escaped(file["name"])
     if file.get("erased") or file.get("refused"):
-        return f"- File: {name} ({'deleted' if file.get('erased') else 'not kept'})\n"
+        return f"- {label}: {name} ({'deleted' if file.get('erased') else 'not kept'})\n"
     path = quote(name_file(file))
     shows = f": {_escaped(file['alt'])}" if file.get("alt") else ""
     said = " ".join(file.get("text", "").split())
     transcript = f"  > {_escaped(said)}\n" if said else ""
-    return f"- File: {f'[{name}]({path})' if path else name}{shows}\n{transcript}"
+    return f"- {label}: {f'[{name}]({path})' if path else name}{shows}\n{transcript}"
 
 
 def _escaped(name: str) -> str:

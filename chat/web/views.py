@@ -151,11 +151,13 @@ async def _page_config(
 
 
 async def _can_transcribe(person: User | None) -> bool:
-    return bool(settings.TRANSCRIPTION) and await sync_to_async(means_for)(person) is not None
+    is_set = bool(settings.TRANSCRIPTION or settings.LOCAL_SPEECH)
+    return is_set and await sync_to_async(means_for)(person) is not None
 
 
 async def _can_speak(person: User | None) -> bool:
-    return bool(settings.SPEECH) and await sync_to_async(voice_for)(person) is not None
+    is_set = bool(settings.SPEECH or settings.LOCAL_SPEECH)
+    return is_set and await sync_to_async(voice_for)(person) is not None
 
 
 def _inlined(offers: list[Offer], needed: set[str | None]) -> dict[str, Any]:

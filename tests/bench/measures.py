@@ -13,7 +13,7 @@ from tests.bench import (
     transport,
 )
 from tests.bench.bench import Measure
-from tests.bench.files import readers, speech, uploads
+from tests.bench.files import dictation, readers, speech, uploads
 
 MEASURES: dict[str, Measure] = {
     "idle": lasting.idle,
@@ -33,6 +33,7 @@ MEASURES: dict[str, Measure] = {
     "long-chat": long_chat.long_chat,
     "long-send": long_send.long_send,
     "files": uploads.files,
+    "dictation": dictation.dictation,
     "slow-readers": readers.slow_readers,
     "speech": speech.speech,
     "followers": lasting.followers,

@@ -1,8 +1,10 @@
-"""The request to have one sentence read aloud: OpenAI's."""
+"""The request to have one sentence read aloud: OpenAI's, or that of the
+process on this machine."""
 
 import orjson
 from django.conf import settings
 
+from chat.files.local_speech import calls as local_speech
 from chat.files.speaking.means import Voice
 from chat.files.speaking.waves import Form, read_wav
 from chat.llm.client import Body, post_once
@@ -14,6 +16,8 @@ S_PER_CHARACTER = 0.2
 
 async def say(voice: Voice, words: str) -> tuple[Form, bytes]:
     """The sound: its form and its frames. Raises ProviderError."""
+    if voice.is_local:
+        return await local_speech.say(words)
     request = {
         "model": voice.model.provider_name,
         "voice": voice.name,

@@ -1,6 +1,7 @@
 """The reasons for which an answer is not read aloud.
 
 SpeechUnavailable     409  there is no voice for this person
+SpeechLanguage        409  the voice on this machine reads only English
 SpeechTooLong         413  the answer has more text than is read aloud
 SpeechEmpty           422  the answer has nothing that can be read aloud
 """
@@ -16,6 +17,12 @@ class SpeechUnavailable(ChatError):
     code = "speech_unavailable"
     status = HTTPStatus.CONFLICT
     message = gettext_noop("Answers are not read aloud here any more. Reload the page.")
+
+
+class SpeechLanguage(ChatError):
+    code = "speech_language"
+    status = HTTPStatus.CONFLICT
+    message = gettext_noop("The voice of this site reads only English.")
 
 
 class SpeechTooLong(ChatError):

@@ -16,7 +16,13 @@ from chat.chats import own_chat
 from chat.errors import MessageNotFound
 from chat.files import uploads
 from chat.files.errors import FileStorageFull
-from chat.files.speaking.errors import SpeechEmpty, SpeechTooLong, SpeechUnavailable
+from chat.files.local_speech.english import is_english
+from chat.files.speaking.errors import (
+    SpeechEmpty,
+    SpeechLanguage,
+    SpeechTooLong,
+    SpeechUnavailable,
+)
 from chat.files.speaking.means import Voice, voice_for
 from chat.files.speaking.sentences import Sentence, sentences_of
 from chat.models import Reply, Speech, StoredFile
@@ -51,7 +57,8 @@ def order(owner: User, reply: Reply, text: str) -> Speech:
     """The speech of this answer, whose text is `text`. A repetition makes nothing new, and begins
     one that failed again.
 
-    Raises SpeechUnavailable, SpeechEmpty, SpeechTooLong, LimitReached, FileStorageFull.
+    Raises SpeechUnavailable, SpeechLanguage, SpeechEmpty, SpeechTooLong, LimitReached,
+    FileStorageFull.
     """
     voice = voice_for(owner)
     digest = hashlib.sha256(text.encode()).hexdigest()
@@ -66,6 +73,8 @@ def order(owner: User, reply: Reply, text: str) -> Speech:
             return known
     if voice is None:
         raise SpeechUnavailable
+    if voice.is_local and not is_english(text):
+        raise SpeechLanguage
     sentences = _sentences(text)
     limits.take_speech(owner)
     with transaction.atomic():

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+from collections.abc import Collection
 from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,6 +14,7 @@ from django.conf import settings
 
 from billing.token_usage import TokenUsage
 from chat.charging import pricing
+from chat.files.local_speech.calls import recognise
 from chat.files.transcribing import prices
 from chat.files.transcribing.means import Means
 from chat.llm.client import Body, Finish, post_once, stream_answer
@@ -36,6 +38,7 @@ FORMATS = {
     "audio/flac": "flac",
 }
 CHAT_FORMATS = ("wav", "mp3")
+LOCAL_FORMATS = ("wav",)
 MAX_TEXT_CHARS = 40_000  # Nobody says that much in ten minutes.
 # Holds of calls without a reply are released after five minutes (chat/charging/reconcile.py).
 MAX_CALL_S = 240.0
@@ -61,8 +64,15 @@ class Written:
     usage: TokenUsage | None
 
 
+def formats_of(means: Means) -> Collection[str]:
+    """The names of the formats that can be sent."""
+    return {"chat": CHAT_FORMATS, "local": LOCAL_FORMATS}.get(means.form, FORMATS.values())
+
+
 async def write_down(means: Means, sound: Sound) -> Written:
     """Call the model. Raises ProviderError."""
+    if means.form == "local":
+        return Written(_cleaned(await recognise(sound.data, sound.seconds)), None)
     if means.form == "chat":
         try:
             async with asyncio.timeout(MAX_CALL_S):

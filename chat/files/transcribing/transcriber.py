@@ -23,7 +23,7 @@ from billing.errors import BillingError
 from chat.files import objects
 from chat.files.storage_threads import in_storage_thread
 from chat.files.transcribing import orders, pieces, prices
-from chat.files.transcribing.calls import CHAT_FORMATS, FORMATS, Sound, Written, write_down
+from chat.files.transcribing.calls import FORMATS, Sound, Written, formats_of, write_down
 from chat.files.transcribing.means import Means, means_for
 from chat.llm.catalogue import UnknownModelError, get_catalogue
 from chat.llm.errors import SITE_CODES, ProviderError
@@ -161,7 +161,7 @@ def _sounds(file: StoredFile, means: Means) -> list[Sound]:
         data = objects.read_rendition(file.id, objects.WAV)
     except FileNotFoundError:
         data, content_type = objects.read_rendition(file.id, objects.ORIGINAL), file.facts["type"]
-    if means.form == "chat" and FORMATS[content_type] not in CHAT_FORMATS:
+    if FORMATS[content_type] not in formats_of(means):
         return []
     cut = pieces.cut(data) if content_type == "audio/wav" else [data]
     duration_ms: int = file.facts["duration_ms"]

@@ -113,13 +113,16 @@ class AnswerStream:
         *,
         takes_pictures: bool = False,
         takes_sound: bool = False,
+        sound_tokens: int = 0,
     ) -> None:
         """`started_at`: the event loop time at which the call began. `kept_bytes`: the stored size
-        of the answer so far, `partial` included."""
+        of the answer so far, `partial` included. `sound_tokens`: those of the prompt's tokens that
+        are of sound."""
         self.response, self.seam = response, seam
         self.partial, self.prompt_tokens = partial, prompt_tokens
         self.loop = asyncio.get_running_loop()
         self._takes_pictures, self._takes_sound = takes_pictures, takes_sound
+        self._sound_tokens = sound_tokens
         most_bytes = MAX_SOUND_EVENT_BYTES if takes_sound else MAX_EVENT_BYTES
         self.splitter = EventSplitter(MAX_PICTURE_EVENT_BYTES if takes_pictures else most_bytes)
         self.chunks = ChunkReader(takes_pictures=takes_pictures, takes_sound=takes_sound)
@@ -175,7 +178,8 @@ class AnswerStream:
         omitted = [*self.chunks.omitted]
         if self.think.has_called and "tool_call" not in omitted:
             omitted.append("tool_call")
-        counted = (self.prompt_tokens, text, reasoning, pictures, spoken_ms)
+        output = (text, reasoning, pictures, spoken_ms)
+        counted = (self.prompt_tokens, *output, self._sound_tokens)
         usage = self._reported_usage() or estimated_usage(*counted)
         return Finish(reason, usage, tuple(omitted))
 

@@ -109,6 +109,8 @@ def _prepare(listening: socket.socket, workers: int) -> tuple[list[Service], lis
         notes += check_given_redis()
     if _needs_model():
         services.append(_model())
+    if settings.LOCAL_SPEECH and os.environ.get("HOLDFAST_BOOTSTRAP") != "False":
+        bootstrap.install(["speech"])
     _check()
     prepare.migrate()
     notes += [f"{m.msg} {m.hint} ({m.id})" for m in key_messages()]

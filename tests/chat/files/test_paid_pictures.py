@@ -1,5 +1,6 @@
 """What pictures and sound cost: their tokens, and prices of their own, are held before the call."""
 
+import asyncio
 import uuid
 
 import pytest
@@ -11,7 +12,7 @@ from billing.prices import versions as prices
 from billing.prices.versions import MILLION, Rates
 from chat.files.pictures import picture_tokens
 from chat.generation.reply_log import ReplyLog
-from chat.llm.tokens import PICTURE_OUTPUT_TOKENS
+from chat.llm.tokens import PICTURE_OUTPUT_TOKENS, SOUND_TOKENS_PER_S
 from tests.chat.charging.conftest import holdfast
 from tests.chat.charging.priced_answers import (
     GUEST,
@@ -30,6 +31,7 @@ from tests.chat.files.file_requests import code_of, picture, upload
 from tests.chat.files.generated.killing import kill_once
 from tests.chat.files.sound.sounds import tone
 from tests.chat.page_requests import new_message, post_message
+from tests.chat.workers import working
 from tests.fake_model import IMAGE_TOKENS, PRICING
 
 __all__ = ["holdfast"]
@@ -163,3 +165,78 @@ async def test_credit_must_reach_for_a_picture(draws, worker, alice):
 async def test_without_a_price_it_is_not_offered_on_credit(draws, worker, alice):
     response = await post_message(alice, new_message("Draw", model=UNPRICED))
     assert code_of(response)[1] == "no_price"
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "first_ms=60000",  # before the first word
+        "tokens=400&rate=40",
+        "tokens=400&rate=40&reasoning=9",
+    ],
+)
+async def test_a_stopped_answer_pays_for_the_sound_at_its_own_rate(
+    worker, alice, settings, holdfast, script
+):
+    await sound_price(settings)
+    file_id = await upload(alice, tone(), "note.wav")
+    _, reply = await send(alice, f"[[{script}]] What is it?", files=[file_id])
+    if "tokens" in script:
+        await alice.until(reply, lambda message: bool(message.text))
+    else:
+        await alice.until(reply, lambda message: message.attempt == 1)
+        async with asyncio.timeout(20):
+            while not any("chat/completions" in r["path"] for r in holdfast.requests):
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)  # The provider's response has begun.
+    await alice.post(f"/api/chats/{alice.chat}/replies/{reply}/stop")
+    assert await ended(reply) == "stopped"
+    await sound_is_paid(reply)
+
+
+async def test_an_answer_without_a_report_pays_for_the_sound_at_its_own_rate(
+    worker, alice, settings
+):
+    await sound_price(settings)
+    file_id = await upload(alice, tone(), "note.wav")
+    _, reply = await send(alice, "[[tokens=9&no_usage=1]] What is it?", files=[file_id])
+    assert await ended(reply) == "done"
+    await sound_is_paid(reply)
+
+
+async def test_an_attempt_that_the_next_worker_charges_pays_for_the_sound_at_its_own_rate(
+    no_worker, alice, settings
+):
+    await sound_price(settings)
+    async with working():
+        file_id = await upload(alice, tone(), "note.wav")
+        _, reply = await send(alice, "[[tokens=60&rate=60]] What is it?", files=[file_id])
+        await alice.until(reply, lambda message: len(str(message.text)) > 20)
+    async with working():
+        assert await ended(reply) == "done"
+    first, second = sorted(await usage_of(reply), key=lambda usage: usage.key)
+    assert first.audio_tokens == SOUND_TOKENS_PER_S
+    assert await charges_of(reply) == [paid(first), paid(second)]
+    assert await differences() == []
+
+
+SOUND_RATE = 7 * IN
+
+
+async def sound_price(settings):
+    settings.HEARING_MODELS = ["known"]
+    rates = Rates(IN * MILLION, OUT * MILLION, audio_micro_usd=SOUND_RATE * MILLION)
+    await sync_to_async(prices.set_by_staff)(MODEL, rates, uuid.uuid4())
+
+
+def paid(usage):
+    heard = usage.audio_tokens or 0
+    words = usage.prompt_tokens - heard
+    return words * IN + heard * SOUND_RATE + usage.completion_tokens * OUT
+
+
+async def sound_is_paid(reply):
+    [usage] = await usage_of(reply)
+    assert (usage.audio_tokens, usage.estimated) == (SOUND_TOKENS_PER_S, True)
+    assert await charges_of(reply) == [paid(usage)]
+    assert await differences() == []

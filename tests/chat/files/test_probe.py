@@ -1,5 +1,6 @@
 """/readyz and `doctor` say what is wrong with the storage of files."""
 
+import json
 import threading
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +73,26 @@ async def test_a_bucket_that_is_not_there_is_named(worker, bucket):
     assert "NoSuchBucket" in response.json()["warnings"]["storage"]
     assert finding.level == "problem" and "NoSuchBucket" in finding.text
     assert "HOLDFAST_STORAGE_URL" in finding.hint
+
+
+async def test_doctor_warns_of_a_bucket_that_anybody_can_read(no_worker, bucket):
+    async def warnings():
+        findings = await sync_to_async(doctor._storage)()
+        return [finding.text for finding in findings if finding.level == "warning"]
+
+    assert await warnings() == []
+    statement = {
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    default_storage.client.put_bucket_policy(Bucket=bucket, Policy=policy)
+    assert await warnings() == ["anybody can read the bucket without a key"]
+    default_storage.client.delete_bucket_policy(Bucket=bucket)
+    assert await warnings() == []
+    assert default_storage.listdir("probe") == ([], [])
 
 
 def test_a_storage_that_hangs_is_asked_once(monkeypatch):

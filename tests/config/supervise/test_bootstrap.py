@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from config.supervise.bootstrap import LOCKS
+
 BASE_DIR = Path(__file__).resolve().parents[3]
 ENTER = (
     "import sys; sys.path.insert(0, {folder!r})\n"
@@ -175,7 +177,7 @@ def test_what_runs_first_is_readable_to_old_pythons():
 
 
 def test_locks_name_hashes_and_no_address():
-    for name in ("requirements.lock", "requirements-test.lock", "requirements-model.lock"):
-        text = (BASE_DIR / name).read_text()
+    for lock, _ in LOCKS.values():
+        text = (BASE_DIR / lock).read_text()
         assert text.count("--hash=sha256:") >= text.count("==") > 0
         assert not any(word in text for word in ("://", "--index", "--find-links", " @ "))

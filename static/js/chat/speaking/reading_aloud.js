@@ -134,6 +134,7 @@ function whileSpoken(store, chat, message) {
 function bySound(chat, message, canOrder, before = null) {
   const begun = { id: message.id, isByBrowser: false, sound: null, problem: "" };
   let isWanted = true;
+  let endBrowser = () => {};
   /** @type {Marks | null} */
   let marks = null;
   // Until the file is heard, the player stays as it is.
@@ -165,7 +166,12 @@ function bySound(chat, message, canOrder, before = null) {
       });
       if (sound) hear(sound, () => fail(own.notPlayed));
     } catch (error) {
-      fail(/** @type {Error} */ (error).message);
+      const problem = /** @type {import("../api.js").ApiError} */ (error);
+      // The server's voice does not speak the language of this answer; one of the browser's may.
+      if (problem.code === "speech_language" && isWanted && speechSynthesis.getVoices().length) {
+        endSound();
+        endBrowser = byBrowser(message);
+      } else fail(problem.message);
     }
   };
   // The one that the chat has may have been deleted a moment ago.
@@ -173,6 +179,7 @@ function bySound(chat, message, canOrder, before = null) {
   else void order();
   return () => {
     isWanted = false;
+    endBrowser();
     endSound();
     marks?.clear();
   };

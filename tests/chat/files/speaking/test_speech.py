@@ -23,7 +23,8 @@ from chat.files import objects, uploads
 from chat.files.speaking import orders, speaker, telling
 from chat.files.speaking import prices as prices_of_speech
 from chat.files.speaking.sentences import sentences_of
-from chat.models import Speech, StoredFile
+from chat.models import Chat, Speech, StoredFile
+from chat.personal_data.markdown_export import render_markdown
 from tests.chat.charging.conftest import holdfast
 from tests.chat.files.file_requests import code_of
 from tests.chat.files.speaking.speech_requests import order, path_of, read_aloud, speech_of, told
@@ -429,3 +430,20 @@ async def test_the_page_knows_whether_it_can(no_worker, alice, settings):
     assert await can_speak() is False
     settings.SPEECH_USD_PER_MILLION_CHARACTERS = Decimal(15)
     assert await can_speak() is True
+
+
+async def test_the_markdown_of_a_chat_names_the_speech(no_worker, alice):
+    async with working():
+        reply, text = await answered(alice)
+        await read_aloud(alice, reply)
+        message = await told(alice, reply)
+    response = await alice.client.get(f"/api/chats/{alice.chat}/export", {"format": "md"})
+    name = message.audio["file"]["name"]
+    assert f"{text.rstrip()}\n\n- Read aloud: {name}\n" in response.content.decode()
+    transcript = await alice.transcript()
+    linked = "".join(
+        render_markdown(transcript, await Chat.objects.aget(id=alice.chat), lambda file: "../a b")
+    )
+    assert f"- Read aloud: [{name}](../a%20b)\n" in linked
+    answer = await alice.client.get(f"/api/chats/{alice.chat}/export", {"format": "json"})
+    assert json.loads(answer.content) and message.audio["file"]["id"] in answer.content.decode()

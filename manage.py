@@ -18,7 +18,8 @@ def main() -> None:
     command = sys.argv[1] if len(sys.argv) > 1 else "help"
     if command == "up":
         outlive_hang_ups()
-    names = ["run", "test", "model", "speech"] if command == "test" else ["run"]
+    groups = {"test": ["run", "test", "model", "speech"], "conformance": ["run", "test"]}
+    names = groups.get(command, ["run"])
     try:
         bootstrap.enter(names, [os.path.join(BASE_DIR, "manage.py")] + sys.argv[1:])
     except bootstrap.BootstrapError as error:

@@ -5,6 +5,7 @@ from environs import validate
 from config.env import think_marks
 from config.env_headers import env_key, env_line, env_url
 from config.env_models import named_models
+from config.env_tools import tool_servers
 from config.environment import env
 
 # --- Workers ---
@@ -37,6 +38,8 @@ OLLAMA_HOST = env_line(env, "OLLAMA_HOST")
 # Whether people's provider keys may have URLs in private networks:
 # accounts/provider_keys/address_filter.py.
 ALLOW_PRIVATE_MODEL_URLS = env.bool("HOLDFAST_ALLOW_PRIVATE_MODEL_URLS", False)
+# The operator's MCP servers, which everybody may use: docs/decisions/tools.md.
+TOOL_SERVERS = tool_servers(env.str("HOLDFAST_TOOL_SERVERS", "").strip())
 # Models (as "endpoint/name", * allowed) that continue a partial answer given as the last message.
 PREFILL_MODELS: list[str] = env.list("HOLDFAST_PREFILL_MODELS", [])
 # Models that see pictures, by their provider's name or as "endpoint/name", * allowed. Used where

@@ -6,8 +6,8 @@ processes check keys with accounts/provider_keys/http.py, workers call models wi
 chat/llm/http/transport.py; both only connect to addresses that `resolve` returns.
 
 HOLDFAST_ALLOW_PRIVATE_MODEL_URLS also allows private and loopback addresses, plain http, and any
-port. Link-local addresses, the metadata services of clouds, multicast and the unspecified address
-are always refused.
+port; callers that pass `private` decide that themselves. Link-local addresses, the metadata
+services of clouds, multicast and the unspecified address are always refused.
 
 OutboundError
 ├── AddressRefusedError  the address is not allowed; the message is a sentence that says why
@@ -95,9 +95,12 @@ class UnreachableError(OutboundError):
 # URLs and host names
 
 
-def normal_url(url: str) -> str:
+def normal_url(url: str, *, private: bool | None = None) -> str:
     """The normal form of a URL: scheme, ASCII host, port if it is not the default, and path without
-    a trailing slash. Raises AddressRefusedError. Does not resolve the host."""
+    a trailing slash. Raises AddressRefusedError. Does not resolve the host.
+
+    `private` is whether private addresses, http and any port are allowed; None: as the setting for
+    models says."""
     if _FORBIDDEN.search(url) or len(url) > MAX_URL_CHARS:
         raise AddressRefusedError(_("This is not the address of a web service."))
     try:
@@ -105,7 +108,7 @@ def normal_url(url: str) -> str:
         port = parts.port
     except ValueError as error:
         raise AddressRefusedError(_("This is not the address of a web service.")) from error
-    allow_private = settings.ALLOW_PRIVATE_MODEL_URLS
+    allow_private = _is_private_allowed(private)
     if parts.scheme not in ("https", "http") or not parts.hostname:
         raise AddressRefusedError(_("The address must begin with https:// and name a host."))
     if parts.scheme == "http" and not allow_private:
@@ -118,8 +121,8 @@ def normal_url(url: str) -> str:
         raise AddressRefusedError(_("Leave out what follows the path: “?” and “#”."))
     if port == 0:
         raise AddressRefusedError(_("This port is not one of a web service."))
-    host = normal_host(parts.hostname)
-    _check_port(port or (443 if parts.scheme == "https" else 80))
+    host = normal_host(parts.hostname, private=private)
+    _check_port(port or (443 if parts.scheme == "https" else 80), private)
     shown_host = f"[{host}]" if ":" in host else host
     shown_port = "" if port in (None, 443 if parts.scheme == "https" else 80) else f":{port}"
     try:
@@ -129,7 +132,7 @@ def normal_url(url: str) -> str:
     return f"{parts.scheme}://{shown_host}{shown_port}{path}"
 
 
-def normal_host(host: str) -> str:
+def normal_host(host: str, *, private: bool | None = None) -> str:
     """A name in lower-case ASCII, or an IP address in canonical form. Raises AddressRefusedError.
 
     Names are checked after their conversion to ASCII, the form that a resolver reads. Refuses
@@ -154,13 +157,18 @@ def normal_host(host: str) -> str:
         raise wrong
     if _NUMERIC.fullmatch(labels[-1]):
         raise wrong
-    if len(labels) == 1 and not settings.ALLOW_PRIVATE_MODEL_URLS:
+    if len(labels) == 1 and not _is_private_allowed(private):
         raise AddressRefusedError(_("This host is not on the public internet."))
     return host
 
 
-def _check_port(port: int) -> None:
-    if port in (80, 443) or settings.ALLOW_PRIVATE_MODEL_URLS:
+def _is_private_allowed(private: bool | None) -> bool:
+    allowed: bool = settings.ALLOW_PRIVATE_MODEL_URLS if private is None else private
+    return allowed
+
+
+def _check_port(port: int, private: bool | None) -> None:
+    if port in (80, 443) or _is_private_allowed(private):
         return
     if port < LOWEST_FREE_PORT or port in OTHER_SERVICES:
         raise AddressRefusedError(_("This port is not one of a web service."))
@@ -169,14 +177,14 @@ def _check_port(port: int) -> None:
 # IP addresses
 
 
-def is_allowed(address: IPAddress) -> bool:
+def is_allowed(address: IPAddress, *, private: bool | None = None) -> bool:
     """Whether the settings allow a connection to this address."""
     addresses = _embedded(address)
     if any(a.is_link_local or a.is_multicast or a.is_unspecified for a in addresses):
         return False
     if not _METADATA.isdisjoint(addresses):
         return False
-    return settings.ALLOW_PRIVATE_MODEL_URLS or is_public(address)
+    return _is_private_allowed(private) or is_public(address)
 
 
 def is_public(address: IPAddress) -> bool:
@@ -212,14 +220,16 @@ def _own_addresses() -> set[IPAddress]:
     return own
 
 
-def resolve(host: str, port: int, resolver: Resolver | None = None) -> list[str]:
+def resolve(
+    host: str, port: int, resolver: Resolver | None = None, *, private: bool | None = None
+) -> list[str]:
     """The checked addresses to connect to, in order. Blocks. Raises OutboundError.
 
     A single forbidden address rejects the whole name, because mixing public and private addresses
     is how rebinding works.
     """
-    host = normal_host(host)
-    _check_port(port)
+    host = normal_host(host, private=private)
+    _check_port(port, private)
     try:
         entries = (resolver or socket.getaddrinfo)(host, port, type=socket.SOCK_STREAM)
         addresses = [ipaddress.ip_address(str(entry[4][0])) for entry in entries]
@@ -229,6 +239,6 @@ def resolve(host: str, port: int, resolver: Resolver | None = None) -> list[str]
         raise AddressRefusedError(_("This host is not on the public internet.")) from error
     if not addresses:
         raise UnreachableError("name")
-    if not all(is_allowed(address) for address in addresses):
+    if not all(is_allowed(address, private=private) for address in addresses):
         raise AddressRefusedError(_("This host is not on the public internet."))
     return list(dict.fromkeys(str(address) for address in addresses))

@@ -22,6 +22,7 @@ from chat.generation.chore_runner import ChoreRunner
 from chat.generation.job_runner import JobRunner
 from chat.generation.loops import cancel_all, repeat_forever
 from chat.sending.outbox import ANSWERS_QUEUE, deliver
+from chat.tools.mcp.connections import close_all as close_tool_connections
 from streams.chores import Chore
 from streams.log import close_log, get_log
 from streams.queue import Job, close_queues, get_queue
@@ -190,5 +191,6 @@ async def work(on_ready: Callable[[], None]) -> None:
     try:
         await worker.run(on_ready)
     finally:
+        await close_tool_connections()
         await close_queues()
         await close_log()

@@ -1,0 +1,1 @@
+"""Tools: what models may call, and their calls as durable steps of an answer."""

@@ -9,10 +9,10 @@ from playwright.sync_api import expect
 from tests.accounts.people import PASSWORD
 from tests.accounts.push_service import Browser
 from tests.browser.chat_page import ChatPage
-from tests.browser.files.samples import are_ready, attach, chips, text_file
+from tests.browser.files.samples import attach, text_file
 from tests.browser.prompts import QUICK, prompts_of
 from tests.browser.stored_data import KEPT, chat_is_kept, is_kept, shell_ready
-from tests.stack import BASE_DIR, wait_for
+from tests.stack import BASE_DIR
 
 MAKE_PEOPLE = """
 from accounts.models import User
@@ -170,24 +170,6 @@ def test_somebody_else_finds_nothing_where_nobody_signed_out(stack, person, new_
     bob = sign_in(alice.page, stack.url, email)
     is_kept(bob.page, email)
     assert "Secret" not in bob.page.evaluate(KEPT)
-
-
-def test_a_page_that_ends_before_it_knows_of_its_guest_loses_nothing(stack, new_context):
-    """The server makes the guest with the first file; the page is gone when the answer comes."""
-    alice = ChatPage(new_context().new_page(), stack.url).visit()
-    alice.field.fill("Secret plans")
-    alice.page.route("**/api/files", lambda route: route.fetch())
-    with alice.page.expect_request("**/api/files"):
-        attach(alice, text_file())
-    expect(chips(alice)).to_have_count(1)
-    is_kept(alice.page, "Secret plans", '"bytes":')
-    wait_for(alice.page.context.cookies, 20)
-    alice.page.unroute("**/api/files")
-    alice.page.reload()
-    expect(alice.page.get_by_role("link", name="Sign up to keep your chats")).to_be_visible()
-    expect(chips(alice)).to_have_count(1)
-    expect(alice.field).to_have_value("Secret plans")
-    are_ready(alice)
 
 
 def test_after_a_deploy_the_app_is_the_new_one_online_and_offline(

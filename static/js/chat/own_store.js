@@ -17,6 +17,7 @@ export class OwnStore {
   keepPageNow = () => {};
   #database = new LocalDatabase();
   #owner = VISITOR;
+  #isGuest = false;
   #isOver = false;
 
   constructor() {
@@ -29,13 +30,22 @@ export class OwnStore {
   }
 
   /**
+   * The owner of data that belongs to the owner now, or null. A guest is the visitor of this browser: the page may have
+   * ended after the server had made the guest, and before it knew of it.
+   */
+  get before() {
+    return this.#isGuest ? VISITOR : null;
+  }
+
+  /**
    * Bind the store to the person of the page, and erase the data of anybody else. The app shell names
    * nobody: the owner is then the last person in this browser. Returns the config of the page.
    */
   async begin(page) {
     if (!page.shell) {
       this.#owner = page.user?.id ?? VISITOR;
-      void this.#database.claim(this.#owner);
+      this.#isGuest = page.user?.is_guest ?? false;
+      void this.#database.claim(this.#owner, { wasVisitor: this.before === VISITOR });
       return page;
     }
     this.#owner = await this.#database.claim();

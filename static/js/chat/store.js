@@ -112,6 +112,7 @@ export class Store {
     this.sendQueue = this.sending.sendQueue;
     this.drafts = this.sending.drafts;
     this.attachments = this.sending.attachments;
+    if (own.before) this.drafts.rename(own.before, own.owner);
     this.drafts.erase(own.owner);
     if (!config.isShell) this.drafts.load(config.drafts ?? [], config.drafts_more);
   }

@@ -91,15 +91,21 @@ export class Attaching {
    * @param {globalThis.File[]} chosen
    */
   async add(place, chosen) {
-    const here = this.#attachments.peekAt(place);
-    const { taken, refused } = fitting(here, chosen);
-    if (refused) this.#options.toasts.show(refused === "count" ? own.tooMany(MOST_FILES) : own.tooMuch(MOST_BYTES / MB), { isProblem: true });
-    const added = taken.map((file) => attachedOf({ id: uuid7(), name: file.name, bytes: file.size, kind: guessKind(file), addedMs: this.#nextMs() }));
-    if (added.length === 0) return 0;
-    this.#attachments.put(place, [...here, ...added]);
-    this.#attachments.said.value = own.added(added.map(({ name }) => name).join(", "));
-    await Promise.all(taken.map((file, index) => this.#bring(added[index].id, file)));
-    return taken.length;
+    return (await this.#add(place, chosen)).length;
+  }
+
+  /**
+   * Attach a recording. Resolves with whether the message has room for it, and whether it is settled: the browser has
+   * stored the file in place of the recording, or the file was removed again. Otherwise the recording stays stored
+   * until the file is stored, sent or removed.
+   * @param {string} place
+   * @param {globalThis.File} file
+   * @param {string} recording
+   */
+  async addRecording(place, file, recording) {
+    const [id] = await this.#add(place, [file], recording);
+    const attached = id ? this.#find(id)?.attached : null;
+    return { isAttached: Boolean(id), isSettled: Boolean(id) && (!attached || attached.isStored) };
   }
 
   /**
@@ -243,15 +249,34 @@ export class Attaching {
   // Private: one file
 
   /**
+   * Resolves with the ids of the files that were added.
+   * @param {string} place
+   * @param {globalThis.File[]} chosen
+   * @param {string} [recording] that the file is made of
+   */
+  async #add(place, chosen, recording) {
+    const here = this.#attachments.peekAt(place);
+    const { taken, refused } = fitting(here, chosen);
+    if (refused) this.#options.toasts.show(refused === "count" ? own.tooMany(MOST_FILES) : own.tooMuch(MOST_BYTES / MB), { isProblem: true });
+    const added = taken.map((file) => attachedOf({ id: uuid7(), name: file.name, bytes: file.size, kind: guessKind(file), addedMs: this.#nextMs() }));
+    if (added.length === 0) return [];
+    this.#attachments.put(place, [...here, ...added]);
+    this.#attachments.said.value = own.added(added.map(({ name }) => name).join(", "));
+    await Promise.all(taken.map((file, index) => this.#bring(added[index].id, file, recording)));
+    return added.map(({ id }) => id);
+  }
+
+  /**
    * @param {string} id
    * @param {globalThis.File} file
+   * @param {string} [recording]
    */
-  async #bring(id, file) {
+  async #bring(id, file, recording) {
     if (guessKind(file) === "image") void this.#drawPreview(id, file);
     const content = await file.arrayBuffer().catch(() => null);
     if (!this.#find(id)) return;
     if (!content) return this.#fail(id, own.unreadable, false);
-    this.#store.hold(id, content);
+    this.#store.hold(id, content, recording);
     const ms = wavMs(content);
     if (ms !== null) this.#show(id, { duration_ms: ms });
     const kept = this.#keep(id);
@@ -494,17 +519,16 @@ export class Attaching {
   /** Show the files that the database has: those of earlier pages, and of other tabs. */
   async #read() {
     const records = await this.#records();
+    // The database did not open in time, for example. What it has must be looked for again by the next page.
+    if (!records) return;
     this.#attachments.note(records.length > 0);
     /** @type {Map<string, Attached[]>} */
     const lists = new Map();
     /** @param {string} place @param {Attached} attached */
     const put = (place, attached) => lists.set(place, [...(lists.get(place) ?? []), attached]);
-    const fresh = [];
-    for (const record of records) {
-      const known = this.#find(record.id)?.attached;
-      put(record.place, known ? { ...known, isStored: true } : this.#restoredOf(record));
-      if (!known && !record.file && this.#places.messageOf(record.place) === null) fresh.push(record.id);
-    }
+    const found = records.map((record) => ({ record, known: this.#find(record.id)?.attached }));
+    for (const { record, known } of found) put(record.place, known ? { ...known, isStored: true } : this.#restoredOf(record));
+    const fresh = found.filter(({ record, known }) => !known && !record.file && this.#places.messageOf(record.place) === null);
     const ids = new Set(records.map(({ id }) => id));
     // Those that only this page has.
     for (const [place, list] of this.#attachments.lists.peek()) for (const attached of list) if (!attached.isStored && !ids.has(attached.id)) put(place, attached);
@@ -515,7 +539,7 @@ export class Attaching {
     const after = this.#ids();
     // Another tab has removed or sent them.
     for (const id of before) if (!after.has(id)) this.#uploads.stop(id);
-    for (const id of fresh) this.#begin(id);
+    for (const { record } of fresh) this.#begin(record.id);
   }
 
   /**

@@ -49,15 +49,16 @@ export class LocalDatabase {
    * Bind the database to its owner, and erase the data of anybody else. Without an owner (the page is the app
    * shell, offline) the last owner stays. Returns the owner.
    * @param {string | null} owner
+   * @param {{wasVisitor?: boolean}} [options] whether the data of a visitor is the owner's
    * @returns {Promise<string>}
    */
-  async claim(owner = null) {
+  async claim(owner = null, { wasVisitor = false } = {}) {
     /** @type {string | null} */
     let found = null;
     await this.#transact(ALL, "readwrite", async (store) => {
       found = /** @type {string | undefined} */ (await value(store("meta").get("owner"))) ?? null;
       if (owner === null || owner === found) return;
-      for (const name of ALL) store(name).clear();
+      if (!wasVisitor || found !== VISITOR) for (const name of ALL) store(name).clear();
       store("meta").put(owner, "owner");
     });
     this.owner = owner ?? found ?? VISITOR;
@@ -123,9 +124,15 @@ export class LocalDatabase {
       const transaction = database.transaction([...new Set(["meta", ...names])], mode, { durability: "relaxed" });
       const done = completed(transaction);
       done.catch(() => {});
-      const result = await work((name) => transaction.objectStore(name));
-      await done;
-      return result;
+      try {
+        const result = await work((name) => transaction.objectStore(name));
+        await done;
+        return result;
+      } catch (error) {
+        // Otherwise what was done until then would be stored.
+        safely(() => transaction.abort());
+        throw error;
+      }
     } catch (error) {
       if (/** @type {Error | null} */ (error)?.name === "QuotaExceededError") this.onFull();
       return undefined;

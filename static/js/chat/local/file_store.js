@@ -1,6 +1,7 @@
 // Files that are attached and not sent yet, in the browser's database: what is known of each, and apart from that
 // its content as an ArrayBuffer, because Safari loses Blobs. Files of temporary chats and of messages that are
 // edited are kept by this page only, and so is what the database has no room for.
+import { removeRecording } from "./recording_store.js";
 
 /**
  * The key of the sound that the page has decoded for the server.
@@ -30,6 +31,8 @@ export class FileStore {
   #value;
   /** @type {Map<string, ArrayBuffer>} contents that the database does not have */
   #contents = new Map();
+  /** @type {Map<string, string>} the recordings that the database has in place of such contents, by file */
+  #recordings = new Map();
 
   /** @param {import("./database.js").Tools} tools */
   constructor({ database, makeRoom, value }) {
@@ -39,22 +42,25 @@ export class FileStore {
   }
 
   /**
-   * All stored records, in the order in which they were added.
-   * @returns {Promise<FileRecord[]>}
+   * All stored records, in the order in which they were added, or null if the database cannot be read now.
+   * @returns {Promise<FileRecord[] | null>}
    */
   async records() {
-    /** @type {FileRecord[]} */
-    const found = (await this.#database.run(["files"], "readonly", (store) => this.#value(store("files").getAll()))) ?? [];
-    return found.sort((a, b) => a.addedMs - b.addedMs);
+    /** @type {FileRecord[] | undefined} */
+    const found = await this.#database.run(["files"], "readonly", (store) => this.#value(store("files").getAll()));
+    return found?.sort((a, b) => a.addedMs - b.addedMs) ?? null;
   }
 
   /**
-   * Keep the content for as long as the page lasts.
+   * Keep the content for as long as the page lasts. If it is that of a stored recording, the recording stays in the
+   * database until the file is stored, sent or removed.
    * @param {string} id
    * @param {ArrayBuffer} content
+   * @param {string} [recording]
    */
-  hold(id, content) {
+  hold(id, content, recording) {
     this.#contents.set(id, content);
+    if (recording) this.#recordings.set(id, recording);
   }
 
   /** @param {string} id */
@@ -69,7 +75,10 @@ export class FileStore {
    */
   async keep(record) {
     const isKept = (await this.#put(record)) ?? ((await this.#makeRoom(), await this.#put(record)) || false);
-    if (isKept) this.#contents.delete(record.id);
+    if (isKept) {
+      this.#contents.delete(record.id);
+      this.#recordings.delete(record.id);
+    }
     return isKept;
   }
 
@@ -132,12 +141,18 @@ export class FileStore {
   async remove(id) {
     this.#contents.delete(id);
     this.#contents.delete(wavKey(id));
-    await this.#erase(id);
+    const recording = this.#recordings.get(id);
+    this.#recordings.delete(id);
+    await this.#erase(id, recording);
   }
 
-  /** @param {string} id */
-  #erase(id) {
-    return this.#database.run(["files", "file_data"], "readwrite", (store) => {
+  /**
+   * @param {string} id
+   * @param {string} [recording]
+   */
+  #erase(id, recording) {
+    return this.#database.run(["files", "file_data"], "readwrite", async (store) => {
+      if (recording) await removeRecording(store, this.#value, recording);
       store("files").delete(id);
       store("file_data").delete(id);
       store("file_data").delete(wavKey(id));
@@ -149,10 +164,13 @@ export class FileStore {
    * @returns {Promise<true | undefined>}
    */
   #put(record) {
-    return this.#database.run(["files", "file_data"], "readwrite", (store) => {
+    return this.#database.run(["files", "file_data"], "readwrite", async (store) => {
       const content = this.#contents.get(record.id);
+      const recording = this.#recordings.get(record.id);
       store("files").put(record);
       if (content) store("file_data").put(content, record.id);
+      // In one transaction: after a crash the database has either the recording or the file.
+      if (recording) await removeRecording(store, this.#value, recording);
       return /** @type {true} */ (true);
     });
   }

@@ -34,7 +34,7 @@ export class RecordingStore {
    * @returns {Promise<Head[]>}
    */
   async heads() {
-    const heads = (await this.#database.run(["meta"], "readonly", (store) => this.#heads(store))) ?? {};
+    const heads = (await this.#database.run(["meta"], "readonly", (store) => headsOf(store, this.#value))) ?? {};
     return Object.values(heads).sort((one, other) => one.startedMs - other.startedMs);
   }
 
@@ -56,7 +56,7 @@ export class RecordingStore {
    */
   async pieces(id) {
     const found = await this.#database.run(["meta", "file_data"], "readonly", async (store) => {
-      const { pieces = 0 } = (await this.#heads(store))[id] ?? {};
+      const { pieces = 0 } = (await headsOf(store, this.#value))[id] ?? {};
       const read = Array.from({ length: pieces }, (_, index) => this.#value(store("file_data").get(keyOf(id, index))));
       return Promise.all(read);
     });
@@ -67,12 +67,7 @@ export class RecordingStore {
 
   /** @param {string} id */
   async remove(id) {
-    const isLast = await this.#database.run(["meta", "file_data"], "readwrite", async (store) => {
-      const { [id]: head, ...others } = await this.#heads(store);
-      for (let index = 0; index < (head?.pieces ?? 0); index++) store("file_data").delete(keyOf(id, index));
-      store("meta").put(others, HEADS);
-      return Object.keys(others).length === 0;
-    });
+    const isLast = await this.#database.run(["meta", "file_data"], "readwrite", (store) => removeRecording(store, this.#value, id));
     if (isLast) remember(LEFT_RECORDINGS, null);
   }
 
@@ -84,18 +79,32 @@ export class RecordingStore {
    */
   #put({ id, startedMs }, index, samples) {
     return this.#database.run(["meta", "file_data"], "readwrite", async (store) => {
-      const heads = await this.#heads(store);
+      const heads = await headsOf(store, this.#value);
       store("file_data").put(samples.buffer, keyOf(id, index));
       store("meta").put({ ...heads, [id]: { id, startedMs, pieces: index + 1, ms: msOf(index * RATE + samples.length) } }, HEADS);
       return /** @type {true} */ (true);
     });
   }
+}
 
-  /**
-   * @param {import("./database.js").Stores} store
-   * @returns {Promise<Record<string, Head>>}
-   */
-  async #heads(store) {
-    return (await this.#value(store("meta").get(HEADS))) ?? {};
-  }
+/**
+ * Remove a recording within a transaction of "meta" and "file_data". Resolves with whether no other is left.
+ * @param {import("./database.js").Stores} store
+ * @param {typeof import("./database.js").value} value
+ * @param {string} id
+ */
+export async function removeRecording(store, value, id) {
+  const { [id]: head, ...others } = await headsOf(store, value);
+  for (let index = 0; index < (head?.pieces ?? 0); index++) store("file_data").delete(keyOf(id, index));
+  if (head) store("meta").put(others, HEADS);
+  return Object.keys(others).length === 0;
+}
+
+/**
+ * @param {import("./database.js").Stores} store
+ * @param {typeof import("./database.js").value} value
+ * @returns {Promise<Record<string, Head>>}
+ */
+async function headsOf(store, value) {
+  return (await value(store("meta").get(HEADS))) ?? {};
 }

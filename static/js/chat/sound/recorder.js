@@ -14,6 +14,7 @@ import { clock, own } from "./texts.js";
 import { wavOf } from "./wav.js";
 
 const LOCK = "holdfast:recording:";
+const SETTLED = { isAttached: true, isSettled: true };
 
 /** @typedef {import("../local/recording_store.js").Head} Head */
 
@@ -51,6 +52,8 @@ export class Recorder {
   /** @type {AbortController | null} */
   #dictation = null;
   #release = () => {};
+  /** @type {Set<string>} those that are files of this page, and are still stored as recordings */
+  #attached = new Set();
 
   /** @param {Options} options */
   constructor(options) {
@@ -102,9 +105,9 @@ export class Recorder {
     this.#isBusy = true;
     this.#endDictation();
     this.#recording.end();
-    const isAttached = await this.#attach(place, this.#recording.wav(), this.#startedMs);
+    const { isAttached, isSettled } = await this.#attach(place, { id: this.#id, startedMs: this.#startedMs }, this.#recording.wav());
     this.#isBusy = false;
-    if (isAttached) this.#finish();
+    if (isAttached) this.#finish({ isSettled });
     else this.phase.value = { kind: "ended", reason: own.notAttached, canRetry: false };
   }
 
@@ -154,13 +157,13 @@ export class Recorder {
   attachInterrupted(head, place) {
     return this.#settle(head, async () => {
       const pieces = await this.#options.store.pieces(head.id);
-      return pieces.length === 0 || this.#attach(place, wavOf(pieces), head.startedMs);
+      return pieces.length === 0 ? SETTLED : this.#attach(place, head, wavOf(pieces));
     });
   }
 
   /** @param {Head} head */
   discardInterrupted(head) {
-    return this.#settle(head, async () => true);
+    return this.#settle(head, async () => SETTLED);
   }
 
   // Private
@@ -178,14 +181,15 @@ export class Recorder {
     this.#dictation = null;
   }
 
-  /** It is not needed any more. */
-  #finish() {
+  /** It is not needed here any more, and if it is settled, nowhere. */
+  #finish({ isSettled = true } = {}) {
     const id = this.#id;
     const release = this.#release;
     this.#recording = null;
     this.phase.value = null;
     this.said.value = "";
-    void this.#options.store.remove(id).finally(release);
+    // The file that was made of it is with this page only, and so is the lock.
+    if (isSettled) void this.#options.store.remove(id).finally(release);
   }
 
   /**
@@ -212,15 +216,14 @@ export class Recorder {
   }
 
   /**
-   * Resolves with whether the sound is among the files of the message.
+   * Make a file of the message of it.
    * @param {string} place
+   * @param {{id: string, startedMs: number}} recording
    * @param {ArrayBuffer} wav
-   * @param {number} startedMs
    */
-  async #attach(place, wav, startedMs) {
+  #attach(place, { id, startedMs }, wav) {
     const file = new File([wav], own.noteName(clockTime(startedMs)), { type: "audio/wav" });
-    const count = await this.#options.attachments.use((attaching) => attaching.add(place, [file])).catch(() => 0);
-    return count > 0;
+    return this.#options.attachments.use((attaching) => attaching.addRecording(place, file, id)).catch(() => ({ isAttached: false, isSettled: false }));
   }
 
   /**
@@ -242,20 +245,30 @@ export class Recorder {
     const heads = await this.#options.store.heads();
     const { held = [] } = (await navigator.locks?.query()) ?? {};
     const names = new Set(held.map(({ name }) => name));
-    this.interrupted.value = heads.filter(({ id }) => !names.has(LOCK + id));
+    this.interrupted.value = heads.filter(({ id }) => !names.has(LOCK + id) && !this.#attached.has(id));
   }
 
   /**
-   * Remove an interrupted recording once `work` is done with it, in one tab.
+   * Remove an interrupted recording once `work` has settled it, in one tab.
    * @param {Head} head
-   * @param {() => Promise<boolean>} work
+   * @param {() => Promise<{isAttached: boolean, isSettled: boolean}>} work
    */
   async #settle(head, work) {
     const settle = async () => {
-      if ((await work()) === true) await this.#options.store.remove(head.id);
+      const { isAttached, isSettled } = await work();
+      if (isSettled) await this.#options.store.remove(head.id);
+      else if (isAttached) this.#attached.add(head.id);
       else this.#options.toasts.show(own.notAttached, { isProblem: true });
     };
-    await (navigator.locks ? navigator.locks.request(LOCK + head.id, { ifAvailable: true }, (lock) => lock && settle()) : settle());
+    const { locks } = navigator;
+    await (locks ? new Promise((resolve, reject) => {
+      locks.request(LOCK + head.id, { ifAvailable: true }, async (lock) => {
+        if (lock) await settle();
+        resolve(null);
+        // The file that was made of it is with this page only: other pages must not offer it.
+        if (this.#attached.has(head.id)) await new Promise(() => {});
+      }).catch(reject);
+    }) : settle());
     await this.#look();
   }
 }

@@ -22,8 +22,9 @@ from chat.personal_data.temporary import end_temporary_chats
 from chat.search import indexer, recut
 from streams.chores import SWEEP_EVERY_S, Chore, register
 
-ENDS_EVERY_S = 10.0
+ENDS_EVERY_S = 20.0
 COUNT_EVERY_S = 2.0
+SOUND_EVERY_S = 30.0  # for what a killed worker has left
 ERASE_EVERY_S = 60.0
 TEMPORARY_EVERY_S = 30.0
 SEARCH_BUSY_EVERY_S = 1.0
@@ -52,11 +53,11 @@ def chores() -> Iterable[Chore]:
         Chore(
             "transcribe",
             transcriber.transcribe_all,
-            SWEEP_EVERY_S,
+            SOUND_EVERY_S,
             wake_on=WAKE_ON_TRANSCRIPT,
         ),
         Chore("tell-transcriptions", telling.tell_all, TELL_EVERY_S, wake_on=WAKE_ON_TRANSCRIPT),
-        Chore("speak", speaker.speak_all, SWEEP_EVERY_S, wake_on=speech_orders.WAKE_ON),
+        Chore("speak", speaker.speak_all, SOUND_EVERY_S, wake_on=speech_orders.WAKE_ON),
         Chore("erase-files", sweeping.erase_marked, SWEEP_EVERY_S, wake_on=WAKE_ON_FILE),
         Chore("sweep-files", sync_to_async(_sweep_files), SWEEP_FILES_EVERY_S, lock="files"),
         Chore("erase-chats", erase_deleted_chats, ERASE_EVERY_S),

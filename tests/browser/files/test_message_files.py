@@ -15,6 +15,8 @@ from tests.browser.files.samples import (
 )
 from tests.browser.prompts import QUICK
 
+# In the entry that a page received, and in a replay.
+THUMB = re.compile("^data:image/webp|/thumb$")
 SIZE_OF = "(image) => [image.width, image.height, image.currentSrc.split(':')[0]]"
 
 
@@ -33,7 +35,7 @@ def test_a_picture_has_its_place_at_once_and_becomes_sharp_near_the_reader(alice
     alice.page.reload()
     image = alice.questions.first.locator(".picture img")
     expect(image).to_be_visible()
-    expect(image).to_have_attribute("src", re.compile("^data:image/webp"))
+    expect(image).to_have_attribute("src", THUMB)
     small = image.evaluate(SIZE_OF)
     assert small[:2] == [360, 180]
     for _ in range(100):
@@ -53,8 +55,23 @@ def test_the_thumbnail_stays_where_the_picture_cannot_be_loaded(alice):
     with alice.page.expect_event("requestfailed", lambda request: "/view" in request.url):
         alice.page.reload()
     image = alice.questions.first.locator(".picture img")
-    expect(image).to_have_attribute("src", re.compile("^data:image/webp"))
+    expect(image).to_have_attribute("src", THUMB)
     assert image.evaluate("(one) => one.complete && one.naturalWidth") == 256
+
+
+def test_pictures_far_from_the_reader_are_printed(alice):
+    attach(alice, picture("first.png"))
+    are_ready(alice)
+    alice.ask(f"{QUICK} Look")
+    for number in range(6):
+        alice.ask(f"[[tokens=300]] Question {number}")
+    alice.page.reload()
+    expect(alice.answers).to_have_count(7)
+    expect(alice.questions.first).not_to_be_in_viewport()
+    shown = "() => document.querySelector('.picture img')?.naturalWidth"
+    printed = alice.page.pdf()
+    assert printed.count(b"/Subtype /Image") >= 1
+    assert alice.page.evaluate(shown)
 
 
 def test_a_document_is_downloaded_as_it_was(alice):
@@ -95,6 +112,7 @@ def test_pictures_are_looked_at_with_the_keyboard(alice, shot):
     expect(shown).to_have_attribute("alt", "three.png")
     alice.page.keyboard.press("ArrowRight")
     zoom = lightbox.get_by_role("button", name="Show in full size")
+    expect(shown).to_have_attribute("src", re.compile("/view$"))
     fitted = shown.bounding_box()
     zoom.press("Enter")
     expect(lightbox.get_by_role("button", name="Fit to the window")).to_be_focused()

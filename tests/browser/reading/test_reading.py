@@ -270,6 +270,8 @@ def test_the_end_stays_in_view_beside_the_keyboard_of_a_phone(echo_stack, new_co
     assert field["y"] + field["height"] <= 500
     alice.send("SAY*400 more words ")
     alice.ended()
+    # The end of an answer draws its last part again.
+    expect(alice.answers.last.locator("p").last).to_be_visible()
     assert alice.answers.last.locator("p").last.bounding_box()["y"] < 500
     alice.page.evaluate(KEYBOARD, 844)
     expect(alice.page.locator(".app")).to_have_js_property("clientHeight", 844)

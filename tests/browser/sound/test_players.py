@@ -5,6 +5,7 @@ import re
 from playwright.sync_api import expect
 
 from tests.browser.files.samples import are_ready, attach, chips
+from tests.browser.pdf_text import pdf_text
 from tests.browser.prompts import QUICK
 from tests.browser.sound.conftest import SENTENCE as SENTENCE_FILE
 from tests.browser.sound.recorder import SENTENCE, button, is_in, words_in
@@ -93,6 +94,20 @@ def test_a_sent_sound_gets_its_transcript(heard, recogniser):
     expect(transcript.locator("p")).to_be_hidden()
     transcript.get_by_text("Transcript").click()
     assert is_in(SENTENCE, transcript.locator("p").inner_text().split())
+
+
+def test_a_printed_sound_is_its_name_and_what_is_said(heard):
+    attach(
+        heard, {"name": "said.wav", "mimeType": "audio/wav", "buffer": SENTENCE_FILE.read_bytes()}
+    )
+    are_ready(heard)
+    heard.ask("SAY Thank you.")
+    expect(heard.questions.last.locator("details")).to_contain_text("Transcript")
+    printed = " ".join(" ".join(pdf_text(heard.page.pdf())).split())
+    assert "said.wav" in printed and is_in(SENTENCE, printed.split())
+    heard.page.emulate_media(media="print")
+    for name in (".sound-play", ".sound-position", ".sound-speed", "a[download]"):
+        expect(heard.questions.last.locator(name)).to_be_hidden()
 
 
 def test_sound_of_another_kind_goes_with_a_wav(alice):

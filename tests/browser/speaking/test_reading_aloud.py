@@ -96,6 +96,61 @@ def test_an_answer_is_made_once_played_and_marked(alice, fake_model):
     assert len(spoken(fake_model)) == calls
 
 
+# The middle of the first letters of a text in the answer, in the window.
+POINT = """(answer, text) => {
+  const root = answer.querySelector(":scope > .md");
+  const walker = document.createTreeWalker(root, NodeFilter.SHOW_TEXT);
+  while (walker.nextNode()) {
+    const start = walker.currentNode.data.indexOf(text);
+    if (start < 0) continue;
+    const range = new Range();
+    range.setStart(walker.currentNode, start);
+    range.setEnd(walker.currentNode, start + 3);
+    const { x, y, width, height } = range.getBoundingClientRect();
+    return { x: x + width / 3, y: y + height / 2 };
+  }
+}"""
+SELECT = """(answer, text) => {
+  find(text, true, false, true);
+  document.activeElement.blur();
+}"""
+
+
+def test_a_word_leads_to_its_place_in_the_sound(alice):
+    page, answer = alice.page, alice.ask(ASK)
+    first, second, third = (sentence.strip() for sentence in sentences(answer))
+    begin(answer).click()
+    page.wait_for_function(SPOKEN, arg=first)
+    position = player(answer).get_by_role("slider", name="Position")
+    player(answer).get_by_role("button", name="Pause").click()
+    point = answer.evaluate(POINT, third)
+    page.mouse.click(point["x"], point["y"])
+    page.wait_for_function(SPOKEN, arg=third)
+    # It goes on from there.
+    player(answer).get_by_role("button", name="Pause").click()
+    point = answer.evaluate(POINT, second)
+    page.mouse.click(point["x"], point["y"])
+    page.wait_for_function(SPOKEN, arg=second)
+    player(answer).get_by_role("button", name="Pause").click()
+    at = position.input_value()
+    # Selecting text is not asking for it.
+    page.mouse.dblclick(point["x"], point["y"])
+    page.mouse.move(point["x"], point["y"])
+    page.mouse.down()
+    page.mouse.move(point["x"] + 90, point["y"], steps=4)
+    page.mouse.up()
+    assert page.evaluate("getSelection().toString()")
+    expect(player(answer).get_by_role("button", name="Play", exact=True)).to_be_visible()
+    assert abs(int(position.input_value()) - int(at)) < 1_000
+    # Enter goes to what is selected.
+    answer.evaluate(SELECT, third)
+    page.keyboard.press("Enter")
+    page.wait_for_function(SPOKEN, arg=third)
+    end(answer).click()
+    page.mouse.click(point["x"], point["y"])
+    expect(player(answer)).to_have_count(0)
+
+
 def test_one_at_a_time_and_until_the_chat_is_left(alice):
     page = alice.page
     alice.ask(ASK)

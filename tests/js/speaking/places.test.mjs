@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { placesOf, sentenceAt } from "../../../static/js/chat/speaking/places.js";
+import { msAt, placesOf, sentenceAt } from "../../../static/js/chat/speaking/places.js";
 
 /**
  * What stands at the places of the sentences.
@@ -32,4 +32,12 @@ test("places count UTF-16 units", () => {
 test("the sentence at a time", () => {
   const spans = [[0, 4, 0, 1_000], [5, 9, 1_000, 1_000], [10, 14, 1_000, 2_500]];
   assert.deepEqual([0, 999, 1_000, 2_499, 2_500].map((ms) => sentenceAt(spans, ms)), [0, 0, 2, 2, -1]);
+});
+
+test("the time of a place in the text, estimated within its sentence", () => {
+  const spans = [[0, 4, 0, 1_000], [5, 9, 1_000, 3_000], [10, 14, 3_000, 4_000]];
+  /** @type {([number, number] | null)[]} */
+  const places = [[0, 4], [5, 9], null];
+  assert.deepEqual([0, 2, 4, 5, 8, 12].map((place) => msAt(spans, places, place)), [0, 500, null, 1_000, 2_500, null]);
+  assert.equal(msAt([], places, 0), null);
 });

@@ -1,5 +1,5 @@
 // Marks the sentence that is spoken, in browsers that can mark text without changing the page.
-import { placesOf } from "./places.js";
+import { msAt, placesOf } from "./places.js";
 
 const NAME = "spoken";
 // What is not read aloud.
@@ -34,10 +34,26 @@ export class Marks {
     globalThis.CSS?.highlights?.delete(NAME);
   }
 
-  /** @param {number} number */
-  #rangeOf(number) {
+  /**
+   * When the word at an offset of a node is spoken, in ms; null for one that is not read aloud.
+   * @param {number[][]} spans
+   * @param {Node} node
+   * @param {number} offset
+   */
+  msAt(spans, node, offset) {
+    this.#refresh();
+    const found = this.#nodes.find((one) => one.node === node);
+    return found ? msAt(spans, this.#places, found.start + offset) : null;
+  }
+
+  #refresh() {
     // Parts of a long text are drawn again while somebody scrolls.
     if (this.#nodes.length === 0 || this.#nodes.some(({ node }) => !node.isConnected)) this.#find();
+  }
+
+  /** @param {number} number */
+  #rangeOf(number) {
+    this.#refresh();
     const place = this.#places[number];
     if (!place) return null;
     const range = new Range();

@@ -68,3 +68,18 @@ export function placesOf(sentences, text) {
 export function sentenceAt(spans, ms) {
   return spans.findIndex(([, , start, end]) => start <= ms && ms < end);
 }
+
+/**
+ * When the word at a place in the text is spoken, in ms; null where nothing is. Within a sentence this is estimated:
+ * each letter takes as long as the others.
+ * @param {number[][]} spans [first, end, ms, ms] of each sentence
+ * @param {([number, number] | null)[]} places of the sentences in the text
+ * @param {number} place
+ */
+export function msAt(spans, places, place) {
+  const number = places.findIndex((range) => range && range[0] <= place && place < range[1]);
+  const range = places[number];
+  if (!range || !spans[number]) return null;
+  const [, , start, end] = spans[number];
+  return start + ((place - range[0]) / (range[1] - range[0])) * (end - start);
+}

@@ -10,8 +10,9 @@ import { Marks } from "./marks.js";
 import { LiveSound } from "./live_sound.js";
 import { orderSpeech } from "./order.js";
 import { sentenceAt } from "./places.js";
-import { continueSound, createSound, endSound, playSound } from "./sound.js";
+import { continueSound, createSound, endSound, play, playSound, seek } from "./sound.js";
 import { own } from "./texts.js";
+import { seekByWords } from "./word_seeking.js";
 
 /** @typedef {import("../log/fold.js").Message} Message */
 /** @typedef {{file: import("../log/fold.js").File, spans: number[][]}} Sound */
@@ -135,6 +136,7 @@ function bySound(chat, message, canOrder, before = null) {
   const begun = { id: message.id, isByBrowser: false, sound: null, problem: "" };
   let isWanted = true;
   let endBrowser = () => {};
+  let endSeeking = () => {};
   /** @type {Marks | null} */
   let marks = null;
   // Until the file is heard, the player stays as it is.
@@ -143,16 +145,19 @@ function bySound(chat, message, canOrder, before = null) {
   /** @param {string} problem */
   const fail = (problem) => {
     if (!isWanted) return; // Something else is heard now.
+    endSeeking();
     endSound();
     marks?.clear();
     reading.value = { ...begun, problem };
   };
   /** @param {Sound} sound @param {() => void} onBroken */
   const hear = (sound, onBroken) => {
-    marks = new Marks(message.id, sound.spans.map(([first, last]) => plainText(message.text.slice(first, last))));
+    const shown = (marks = new Marks(message.id, sound.spans.map(([first, last]) => plainText(message.text.slice(first, last)))));
+    endSeeking();
+    endSeeking = seekByWords((node, offset) => shown.msAt(sound.spans, node, offset), (ms) => (seek(ms), play()));
     reading.value = { ...begun, sound };
     const [address, name] = [`/files/${sound.file.id}/original`, sound.file.name.replace(/\.wav$/, "")];
-    const listeners = { onTime: follower(marks, sound.spans), onBroken };
+    const listeners = { onTime: follower(shown, sound.spans), onBroken };
     if (before) continueSound(address, name, listeners, before);
     else playSound(address, name, listeners);
   };
@@ -180,6 +185,7 @@ function bySound(chat, message, canOrder, before = null) {
   return () => {
     isWanted = false;
     endBrowser();
+    endSeeking();
     endSound();
     marks?.clear();
   };

@@ -64,7 +64,8 @@ export function Picture({ file, preview, size: shown, isPlain }) {
     return onceNearViewport(element.current, scroller, () => void sharpen());
   }, [isEnough]);
   const { width, height } = shown ?? {};
-  return html`<img ref=${element} src=${sharp ?? preview ?? file.thumb} width=${width} height=${height} alt="" loading="lazy" decoding="async" />`;
+  // The address of a preview may be gone by the time at which a lazy picture is loaded.
+  return html`<img ref=${element} loading=${preview ? "eager" : "lazy"} src=${sharp ?? preview ?? file.thumb} width=${width} height=${height} alt="" decoding="async" />`;
 }
 
 /** The address of a picture once it can be drawn, or null. */

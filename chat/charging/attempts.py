@@ -59,7 +59,7 @@ class Attempt:
     text: str = ""
     reasoning: str = ""
     pictures: int = 0
-    # Of sound, in milliseconds. The log has it only in a `bill`, so the fold leaves it at 0.
+    # Milliseconds of sound. The log has them only in a `bill`, so the fold leaves them at 0.
     spoken_ms: int = 0
     # Some of the text turned out to be reasoning while it was written.
     is_recast: bool = False

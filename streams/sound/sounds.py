@@ -29,7 +29,7 @@ from ..writer import translate
 APPEND_SOUND = Script("append_sound")
 # One that nobody erases, because its row is gone, does not stay for ever.
 KEPT_MS = 24 * 3600 * 1000
-# Of one entry. A reader gets READ_ENTRIES at a time, which is what it holds in memory.
+# The most bytes of an entry. A reader holds at most READ_ENTRIES of them in memory.
 MAX_ENTRY_BYTES = 32_000
 READ_ENTRIES = 4
 IDLE_MS = 1_000

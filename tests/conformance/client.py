@@ -22,8 +22,8 @@ from chat.tools.mcp import connections  # noqa: E402
 from chat.tools.mcp.client import McpServer  # noqa: E402
 from chat.tools.mcp.server_config import ServerConfig  # noqa: E402
 
+# Every other tool is called without arguments.
 ARGUMENTS: dict[str, dict[str, Any]] = {"add_numbers": {"a": 5, "b": 3}}
-# Of what has no arguments here, only these are called.
 KEYS = "00000000-0000-5000-8000-{:012d}"
 
 

@@ -25,7 +25,7 @@ from chat.llm.stream.sound_data import RATE
 from chat.models import Speech, StoredFile
 from streams.log import get_log
 
-# Of one person in one process: each has a connection to Redis.
+# The most listeners of a person in one process, because each has a connection to Redis.
 MAX_LISTENERS = 16
 _listeners: Counter[uuid.UUID] = Counter()
 State = StoredFile.State

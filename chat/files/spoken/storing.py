@@ -15,7 +15,7 @@ from datetime import timedelta
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from accounts.models import User
@@ -69,7 +69,7 @@ def _claim() -> Speech | None:
     return None
 
 
-def _ours(row: Speech):  # type: ignore[no-untyped-def]
+def _ours(row: Speech) -> QuerySet[Speech]:
     return Speech.objects.filter(file_id=row.file_id, attempts=row.attempts, state=State.LIVE)
 
 

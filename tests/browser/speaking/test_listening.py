@@ -65,7 +65,7 @@ def test_it_is_heard_while_it_is_spoken_and_then_from_the_file(alice):
     alice.send(ASK)
     answer = alice.writing()
     expect(listen(answer)).to_be_visible()
-    # Who does not listen loads nothing of the sound.
+    # A page on which nobody listens loads none of the sound.
     assert not [url for url in asked if "/live" in url or "ring_worklet" in url]
     listen(answer).click()
     expect(player(answer)).to_contain_text("Being spoken")

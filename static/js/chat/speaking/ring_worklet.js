@@ -16,7 +16,7 @@ const scope = /** @type {any} */ (globalThis);
 export class Ring {
   /** @type {Int16Array[]} */
   #pieces = [];
-  // Of the first piece, how much was heard.
+  // How much of the first piece was heard.
   #at = 0;
   #isFlowing = false;
   #mostCushion;
